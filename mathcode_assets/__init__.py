@@ -1,0 +1,1 @@
+"""MathCode-Pile as a Dagster asset graph."""

@@ -1,0 +1,231 @@
+"""Every Arrow schema that crosses a stage boundary, and the one way to make rows of them.
+
+A *document* table holds text and where it came from. An *attributes* table holds what a tagger
+found, one row for each document of the table it read, in the same order (co-partitioned), and
+never any text. `consolidate` in `storage.consolidate` joins the two.
+
+Arrow does not enforce a schema by itself: `RecordBatch.from_pylist` drops unknown keys and fills
+missing ones with null. `batch_of` is the checked way from Python rows to a RecordBatch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA_NAME_KEY = b"mathcode.schema"
+FIELD_DOC_KEY = b"doc"
+
+UNKNOWN_LICENCE = "unknown"
+
+KEPT = "kept"
+DROPPED = "dropped"
+
+# Verdicts of deduplication, as the `dedup` command writes them.
+EXACT_DUPLICATE = "exact_duplicate"
+NEAR_DUPLICATE = "near_duplicate"
+
+# Verdicts of decontamination, as the `decontaminate` command writes them.
+CLEAN = "clean"
+NEAR = "near"
+CONTAMINATED = "contaminated"
+
+
+def _field(name: str, dtype: pa.DataType, doc: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, dtype, nullable=nullable, metadata={FIELD_DOC_KEY: doc.encode()})
+
+
+def _schema(name: str, fields: list[pa.Field]) -> pa.Schema:
+    return pa.schema(fields, metadata={SCHEMA_NAME_KEY: name.encode()})
+
+
+_DOCUMENT_FIELDS = [
+    _field("doc_id", pa.string(), "32 hex digits: hash of source, source_id and text"),
+    _field("source", pa.string(), "key in the sources file, e.g. open_web_math"),
+    _field("source_id", pa.string(), "the record's own id, else <file>#<row>"),
+    _field("source_uri", pa.string(), "the record's own address (page, repository path, file)"),
+    _field("source_file", pa.string(), "file of the source, relative to its root"),
+    _field("source_row", pa.int64(), "0-based record number in source_file"),
+    _field("source_revision", pa.string(), "commit, ETag or content hash of source_file"),
+    _field("licence", pa.string(), "SPDX where the source says so, else 'unknown'"),
+    _field("text", pa.large_string(), "UTF-8 text, never empty"),
+    _field("source_metadata", pa.large_string(), "the source's other columns, canonical JSON"),
+]
+
+DOCUMENT = _schema("document/1", _DOCUMENT_FIELDS)
+
+CLEAN_DOCUMENT = _schema(
+    "clean_document/1",
+    [*_DOCUMENT_FIELDS, _field("n_tokens", pa.int32(), "tokens by the tokenizer in the manifest")],
+)
+
+PILE_DOCUMENT = _schema(
+    "pile_document/1",
+    [
+        _field("component", pa.string(), "CLI name of the component, e.g. cc_en_math"),
+        *_DOCUMENT_FIELDS,
+        _field("n_tokens", pa.int32(), "tokens by the tokenizer in the manifest"),
+        _field("repetition", pa.int32(), "0 for the first copy, 1.. for copies a weight above 1 asks for"),
+    ],
+)
+
+QUARANTINE = _schema(
+    "quarantine/1",
+    [
+        _field("source", pa.string(), "key in the sources file"),
+        _field("source_file", pa.string(), "file of the source, relative to its root"),
+        _field("source_row", pa.int64(), "0-based record number in source_file"),
+        _field("reason", pa.string(), "snake_case reason, e.g. invalid_json"),
+        _field("detail", pa.large_string(), "the error in words"),
+        _field("payload", pa.large_binary(), "the record's bytes, at most 64 KiB of them"),
+    ],
+)
+
+FILTER_ATTRIBUTES = _schema(
+    "filter_attributes/1",
+    [
+        _field("doc_id", pa.string(), "as in the documents, same order"),
+        _field("verdict", pa.string(), "kept or dropped"),
+        _field("reason", pa.string(), "why dropped, snake_case; empty where kept"),
+        _field("score", pa.float32(), "in [0, 1], null where a rule decides", nullable=True),
+        _field("model", pa.string(), "name@version of the model or rule that decided"),
+        _field("labels", pa.list_(pa.string()), "what the tagger saw: packages, block types"),
+    ],
+)
+
+DUPLICATE_ATTRIBUTES = _schema(
+    "duplicate_attributes/1",
+    [
+        _field("doc_id", pa.string(), "as in the documents, same order"),
+        _field("verdict", pa.string(), "kept, exact_duplicate or near_duplicate"),
+        _field("duplicate_of", pa.string(), "doc_id of the copy that stays", nullable=True),
+        _field("duplicate_component", pa.string(), "component of that copy", nullable=True),
+        _field("cluster", pa.string(), "cluster id, null for a singleton", nullable=True),
+    ],
+)
+
+CONTAMINATION_MATCH = pa.struct(
+    [
+        _field("benchmark", pa.string(), "benchmark name"),
+        _field("question_index", pa.int32(), "idx of the item in its benchmark"),
+        _field("verdict", pa.string(), "near or contaminated"),
+        _field("score", pa.float32(), "containment of the item in the document, [0, 1]"),
+        _field("evidence", pa.large_string(), "the aligned span of the document"),
+    ]
+)
+
+CONTAMINATION_ATTRIBUTES = _schema(
+    "contamination_attributes/1",
+    [
+        _field("doc_id", pa.string(), "as in the documents, same order"),
+        _field("verdict", pa.string(), "clean, near or contaminated"),
+        _field("benchmark", pa.string(), "of the strongest match", nullable=True),
+        _field("question_index", pa.int32(), "of the strongest match", nullable=True),
+        _field("score", pa.float32(), "of the strongest match, 0 where clean"),
+        _field("evidence", pa.large_string(), "of the strongest match", nullable=True),
+        _field("matches", pa.list_(CONTAMINATION_MATCH), "every matched item, strongest first"),
+    ],
+)
+
+BENCHMARK_ITEM = _schema(
+    "benchmark_item/1",
+    [
+        _field("benchmark", pa.string(), "file stem, e.g. gsm8k"),
+        _field("question_index", pa.int32(), "idx, else the record number"),
+        _field("question", pa.large_string(), "without the instruction prefix"),
+        _field("answer", pa.large_string(), "short answer, may be empty"),
+        _field("solution", pa.large_string(), "worked solution, may be empty"),
+        _field("options", pa.large_string(), "answer options, may be empty"),
+    ],
+)
+
+LABEL = _schema(
+    "label/1",
+    [
+        _field("source_id", pa.string(), "id of the labelled record"),
+        _field("label", pa.string(), "math or other"),
+        _field("split", pa.string(), "train or test; source-disjoint where the labels say so"),
+    ],
+)
+
+ALL_SCHEMAS: tuple[pa.Schema, ...] = (
+    DOCUMENT,
+    CLEAN_DOCUMENT,
+    PILE_DOCUMENT,
+    QUARANTINE,
+    FILTER_ATTRIBUTES,
+    DUPLICATE_ATTRIBUTES,
+    CONTAMINATION_ATTRIBUTES,
+    BENCHMARK_ITEM,
+    LABEL,
+)
+
+
+class SchemaMismatch(ValueError):
+    """Rows or a batch do not have exactly the columns and types of a schema."""
+
+
+def schema_name(schema: pa.Schema) -> str:
+    """Name and version of a schema of this module, e.g. ``document/1``.
+
+    Raises:
+        SchemaMismatch: the schema carries no name.
+    """
+    name = (schema.metadata or {}).get(SCHEMA_NAME_KEY)
+    if name is None:
+        raise SchemaMismatch("schema without a mathcode.schema name")
+    return name.decode()
+
+
+def batch_of(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Rows as one RecordBatch of exactly this schema.
+
+    Raises:
+        SchemaMismatch: a row has an unknown or a missing key, a wrong type, or null where the
+            schema forbids it. Names the row and the column.
+    """
+    names = schema.names
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for number, row in enumerate(rows):
+        if row.keys() != columns.keys():
+            unknown, missing = sorted(row.keys() - columns.keys()), sorted(columns.keys() - row.keys())
+            raise SchemaMismatch(f"row {number} of {schema_name(schema)}: unknown {unknown}, missing {missing}")
+        for name in names:
+            columns[name].append(row[name])
+    arrays = []
+    for field in schema:
+        try:
+            arrays.append(pa.array(columns[field.name], type=field.type))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
+            raise SchemaMismatch(f"column {field.name} of {schema_name(schema)}: {error}") from error
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    check_batch(batch, schema)
+    return batch
+
+
+def check_batch(batch: pa.RecordBatch, schema: pa.Schema) -> None:
+    """Raise unless the batch has exactly the schema's names and types, and no forbidden null.
+
+    Raises:
+        SchemaMismatch: names the first column that is off.
+    """
+    if batch.schema.names != schema.names:
+        raise SchemaMismatch(f"{schema_name(schema)} wants columns {schema.names}, got {batch.schema.names}")
+    for field, column in zip(schema, batch.columns, strict=True):
+        if column.type != field.type:
+            raise SchemaMismatch(f"column {field.name} of {schema_name(schema)} wants {field.type}, got {column.type}")
+        if not field.nullable and column.null_count:
+            raise SchemaMismatch(f"column {field.name} of {schema_name(schema)}: {column.null_count} nulls")
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of the schema with no rows."""
+    return pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def iter_column(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[Any]:
+    """The Python values of one column, batch after batch."""
+    for batch in batches:
+        yield from batch.column(name).to_pylist()
