@@ -1,0 +1,110 @@
+"""DuckDB as the lake's window: a view for each table over the files its manifests name.
+
+    connection = open_catalog(Lake("lake"))
+    connection.sql("SELECT verdict, count(*) FROM attributes__cc_en_math GROUP BY ALL")
+
+A view is named as the asset, with `__` for `/`, and has one more column, `partition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from mathcode_assets.storage.filesystem import Location
+from mathcode_assets.storage.lake import FOLDER_SCHEMA, Lake
+from mathcode_assets.storage.manifest import MANIFEST_NAME, Manifest, ManifestError
+
+CATALOG_NAME = "lake.duckdb"
+MANIFESTS_VIEW = "manifests"
+
+
+def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with a view for each published table, and `manifests` for the counts.
+
+    Raises:
+        ManifestError: a manifest of the lake cannot be read.
+    """
+    connection = duckdb.connect()
+    if not lake.root.is_local:
+        connection.register_filesystem(lake.root.filesystem)
+    _create_views(connection, lake)
+    return connection
+
+
+def write_catalog(lake: Lake) -> Path | None:
+    """Put the same views into `lake.duckdb` in a local lake, for the user's own SQL; None elsewhere.
+
+    The views name files by absolute path: write it again after moving the lake.
+    """
+    if not lake.root.is_local:
+        return None
+    path = Path(lake.root.path) / CATALOG_NAME
+    fresh = path.with_suffix(".duckdb.new")
+    fresh.unlink(missing_ok=True)
+    with duckdb.connect(str(fresh)) as connection:
+        _create_views(connection, lake)
+    fresh.replace(path)
+    return path
+
+
+def view_name(key: str) -> str:
+    """Name of the view of a table."""
+    return key.replace("/", "__")
+
+
+def iter_manifests(lake: Lake) -> Iterator[Manifest]:
+    """Every manifest of the lake, sorted by path.
+
+    Raises:
+        ManifestError: one cannot be read.
+    """
+    lake.root.filesystem.invalidate_cache()
+    found = lake.root.filesystem.find(lake.root.path) if lake.root.exists() else []
+    for path in sorted(found):
+        place = Location(lake.root.filesystem, path)
+        if place.name == MANIFEST_NAME:
+            yield Manifest.from_bytes(place.read_bytes(), origin=place.uri)
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    tables: dict[str, list[Manifest]] = {}
+    rows = []
+    for manifest in iter_manifests(lake):
+        if manifest.schema != FOLDER_SCHEMA:
+            tables.setdefault(manifest.key, []).append(manifest)
+        rows += _count_rows(manifest)
+    for key, manifests in tables.items():
+        sources = [f"({_partition_sql(lake, manifest)})" for manifest in manifests if manifest.files]
+        connection.execute(f'CREATE VIEW "{view_name(key)}" AS ' + " UNION ALL ".join(sources))
+    connection.execute(
+        f"CREATE TABLE {MANIFESTS_VIEW} (asset VARCHAR, partition VARCHAR, schema VARCHAR, "
+        "data_version VARCHAR, n_tokens BIGINT, tokenizer VARCHAR, "
+        "fate VARCHAR, reason VARCHAR, n_rows BIGINT)"
+    )
+    if rows:
+        connection.executemany(f"INSERT INTO {MANIFESTS_VIEW} VALUES (?,?,?,?,?,?,?,?,?)", rows)
+
+
+def _partition_sql(lake: Lake, manifest: Manifest) -> str:
+    table = lake.table(manifest.key, manifest.partition)
+    names = ", ".join(_quoted((table.location / file.name).uri) for file in manifest.files)
+    return f"SELECT *, {_quoted(manifest.partition)} AS partition FROM read_parquet([{names}])"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _count_rows(manifest: Manifest) -> list[tuple[object, ...]]:
+    accounting = manifest.accounting
+    fates = [("in", "", accounting.n_in), ("kept", "", accounting.n_kept)]
+    fates += [("dropped", reason, n) for reason, n in sorted(accounting.dropped.items())]
+    fates += [("quarantined", reason, n) for reason, n in sorted(accounting.quarantined.items())]
+    head = (manifest.key, manifest.partition, manifest.schema, manifest.data_version)
+    return [(*head, manifest.n_tokens, manifest.tokenizer, *fate) for fate in fates]
+
+
+__all__ = ["CATALOG_NAME", "ManifestError", "iter_manifests", "open_catalog", "view_name", "write_catalog"]

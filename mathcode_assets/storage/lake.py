@@ -1,0 +1,301 @@
+"""The lake: every table and artifact of one build under one root, published partition by partition.
+
+Publishing writes files named by their content, then the manifest that names them, then removes what
+the manifest no longer names. A crash at any point leaves the old partition or the new one.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pyarrow as pa
+
+from mathcode_assets.records import schema_name
+from mathcode_assets.storage.filesystem import (
+    TEMPORARY_PREFIX,
+    Location,
+    locate,
+    put_file,
+    staged_file,
+)
+from mathcode_assets.storage.manifest import (
+    MANIFEST_NAME,
+    Accounting,
+    Manifest,
+    ManifestError,
+    PublishedFile,
+    Recipe,
+)
+from mathcode_assets.storage.shards import file_sha256, read_batches, write_shards
+
+# Partition name of a table or artifact that has only one.
+WHOLE = "all"
+FOLDER_SCHEMA = "folder/1"
+# Files that no manifest names (left by a crash) may belong to a publication still under way.
+ORPHAN_AGE_S = 3600
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9._=-]+")
+
+
+class NotPublished(LookupError):
+    """The partition asked for has never been published, or was removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One partition of a table (or an artifact) in a lake; it may not be published yet."""
+
+    key: str
+    partition: str
+    location: Location
+
+    def find_manifest(self) -> Manifest | None:
+        """The manifest, or None where nothing is published.
+
+        Raises:
+            ManifestError: the manifest cannot be read.
+        """
+        place = self.location / MANIFEST_NAME
+        try:
+            content = place.read_bytes()
+        except FileNotFoundError:
+            return None
+        return Manifest.from_bytes(content, origin=place.uri)
+
+    def manifest(self) -> Manifest:
+        """The manifest.
+
+        Raises:
+            NotPublished: nothing is published here.
+            ManifestError: the manifest cannot be read.
+        """
+        manifest = self.find_manifest()
+        if manifest is None:
+            raise NotPublished(f"{self.key} has no published partition {self.partition!r}")
+        return manifest
+
+    def files(self) -> list[Location]:
+        """The files the manifest names, in row order.
+
+        Raises:
+            NotPublished: nothing is published here.
+        """
+        return [self.location / file.name for file in self.manifest().files]
+
+    def batches(self, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows in order, a row group in memory at a time.
+
+        Raises:
+            NotPublished: nothing is published here.
+        """
+        for file in self.files():
+            if file.is_local:
+                yield from read_batches(file.path, columns=columns)
+            else:
+                with file.open() as stream:
+                    yield from read_batches(stream, columns=columns)
+
+    def verify(self) -> None:
+        """Read every file again and compare it with the manifest.
+
+        Raises:
+            NotPublished: nothing is published here.
+            ManifestError: a file is missing or its content is not what the manifest says.
+        """
+        for published, location in zip(self.manifest().files, self.files(), strict=True):
+            if not location.exists():
+                raise ManifestError(f"{location.uri} is named by its manifest, but missing")
+            with ExitStack() as stack:
+                local = Path(location.path)
+                if not location.is_local:
+                    local = stack.enter_context(staged_file(location))
+                    location.filesystem.get_file(location.path, str(local))
+                if file_sha256(local) != published.sha256:
+                    raise ManifestError(f"{location.uri} differs from its manifest")
+
+
+class Lake:
+    """All tables and artifacts under one root, local or on an object store.
+
+    Args:
+        root: a path or any fsspec URI.
+        storage_options: passed to the fsspec filesystem (endpoint, credentials).
+    """
+
+    def __init__(self, root: str | Path, storage_options: Mapping[str, Any] | None = None) -> None:
+        self.root = locate(root, **dict(storage_options or {}))
+
+    def table(self, key: str, partition: str = WHOLE) -> Table:
+        """The partition of a table, published or not.
+
+        Raises:
+            ValueError: a key or partition that is not safe as a path.
+        """
+        location = self.root
+        for part in [*key.split("/"), partition]:
+            if not _SAFE_NAME.fullmatch(part) or part.startswith("."):
+                raise ValueError(f"{part!r} in {key}[{partition}] cannot name a folder")
+            location = location / part
+        return Table(key, partition, location)
+
+    def partitions(self, key: str) -> list[str]:
+        """Names of the published partitions of a table, sorted."""
+        self.table(key)  # refuses unsafe keys
+        folder = self.root
+        for part in key.split("/"):
+            folder = folder / part
+        return [entry.name for entry in folder.list() if (entry / MANIFEST_NAME).exists()]
+
+    def is_current(self, table: Table, recipe: Recipe) -> bool:
+        """Whether the partition was published by exactly this recipe and its files are there."""
+        try:
+            manifest = table.find_manifest()
+        except ManifestError:
+            return False
+        if manifest is None or manifest.recipe.fingerprint != recipe.fingerprint:
+            return False
+        return all(
+            place.exists() and place.size_bytes() == file.size_bytes
+            for file, place in zip(manifest.files, table.files(), strict=True)
+        )
+
+    def publish(
+        self,
+        table: Table,
+        *,
+        schema: pa.Schema,
+        recipe: Recipe,
+        batches: Iterable[pa.RecordBatch],
+        accounting: Callable[[int], Accounting],
+        n_tokens: Callable[[], int] | None = None,
+        tokenizer: str | None = None,
+        facts: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> Manifest:
+        """Write the rows and make them the partition's content, atomically.
+
+        Args:
+            table: where to.
+            schema: of the rows.
+            recipe: what they were made from.
+            batches: the rows, consumed once, never held as a whole.
+            accounting: called with the number of rows written once all batches were consumed.
+            n_tokens: total tokens, called at the end.
+            tokenizer: name@version of the tokenizer that counted them.
+            facts: further JSON values worth keeping in the manifest, called at the end.
+
+        Raises:
+            SchemaMismatch: a batch does not fit the schema; nothing is published.
+            AccountingError: the rows do not add up; nothing is published.
+        """
+        files: list[PublishedFile] = []
+        with ExitStack() as stack:
+            paths = iter(lambda: stack.enter_context(staged_file(table.location)), None)
+            for shard in write_shards(batches, schema, new_path=paths):
+                name = f"part-{len(files):05d}-{shard.sha256[:16]}.parquet"
+                put_file(shard.path, table.location / name)
+                files.append(
+                    PublishedFile(
+                        name=name, sha256=shard.sha256, size_bytes=shard.size_bytes, n_rows=shard.n_rows
+                    )
+                )
+        manifest = Manifest(
+            key=table.key,
+            partition=table.partition,
+            schema=schema_name(schema),
+            recipe=recipe,
+            files=tuple(files),
+            accounting=accounting(sum(file.n_rows for file in files)),
+            n_tokens=n_tokens() if n_tokens else None,
+            tokenizer=tokenizer,
+            facts=dict(facts()) if facts else {},
+        )
+        _commit(table, manifest)
+        return manifest
+
+    def publish_folder(
+        self, table: Table, *, folder: Path, recipe: Recipe, accounting: Accounting, facts: Mapping[str, Any]
+    ) -> Manifest:
+        """Make the files of a local folder (a model, an index) the partition's content, atomically.
+
+        The files keep their relative names; `fetch_folder` gives the folder back.
+        """
+        files = []
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            sha256 = file_sha256(path)
+            # The content's hash leads the name, so a new version never overwrites the files of the old.
+            name = f"{sha256[:16]}/{path.relative_to(folder).as_posix()}"
+            target = table.location
+            for part in name.split("/"):
+                target = target / part
+            put_file(path, target)
+            files.append(PublishedFile(name=name, sha256=sha256, size_bytes=path.stat().st_size))
+        manifest = Manifest(
+            key=table.key,
+            partition=table.partition,
+            schema=FOLDER_SCHEMA,
+            recipe=recipe,
+            files=tuple(files),
+            accounting=accounting,
+            facts=dict(facts),
+        )
+        _commit(table, manifest)
+        return manifest
+
+    def fetch_folder(self, table: Table, into: Path) -> Path:
+        """Copy a published folder to a local one, and return it.
+
+        Raises:
+            NotPublished: nothing is published there.
+        """
+        for published, location in zip(table.manifest().files, table.files(), strict=True):
+            target = into / published.name.split("/", 1)[1]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if location.is_local:
+                shutil.copyfile(location.path, target)
+            else:
+                location.filesystem.get_file(location.path, str(target))
+        return into
+
+    def work_folder(self) -> Path:
+        """A new empty local folder for intermediate files; the caller removes it.
+
+        On the lake's own disk where the lake is local: temporary file systems are often small.
+        """
+        if self.root.is_local:
+            Path(self.root.path).mkdir(parents=True, exist_ok=True)
+            return Path(mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root.path))
+        return Path(mkdtemp(prefix=TEMPORARY_PREFIX))
+
+    def remove(self, table: Table) -> None:
+        """Take a partition out: its manifest first, so that no reader sees half of it."""
+        (table.location / MANIFEST_NAME).remove()
+        table.location.remove()
+
+
+def _commit(table: Table, manifest: Manifest) -> None:
+    """Replace the manifest, then remove files that it does not name."""
+    try:
+        previous = table.find_manifest()
+    except ManifestError:
+        previous = None
+    (table.location / MANIFEST_NAME).write_bytes(manifest.to_bytes())
+    named = {file.name.split("/")[0] for file in manifest.files} | {MANIFEST_NAME}
+    before = {file.name.split("/")[0] for file in previous.files} if previous else set()
+    for entry in table.location.list():
+        if entry.name not in named and (entry.name in before or _age_s(entry) > ORPHAN_AGE_S):
+            entry.remove()
+
+
+def _age_s(entry: Location) -> float:
+    if not entry.is_local:
+        # Object stores expire what is incomplete by a bucket rule; see the runbook.
+        return 0.0
+    return time.time() - Path(entry.path).stat().st_mtime
