@@ -59,14 +59,9 @@ def keep_rows(
     """
     columns = list(dict.fromkeys(["doc_id", "verdict", reason_column]))
     for batch, found in _aligned(documents, attributes, columns):
-        if (
-            not batch.column("doc_id")
-            .cast(pa.string())
-            .equals(found["doc_id"].combine_chunks().cast(pa.string()))
-        ):
-            raise NotCopartitioned(
-                f"attributes of other documents in the {batch.num_rows} rows after row {tally.n_in}"
-            )
+        if batch.column("doc_id").to_pylist() != found["doc_id"].to_pylist():
+            rows = f"{tally.n_in}..{tally.n_in + batch.num_rows - 1}"
+            raise NotCopartitioned(f"rows {rows}: the attributes are those of other documents")
         dropped = pc.is_in(found["verdict"], pa.array(sorted(drop_verdicts), pa.string())).combine_chunks()
         tally.n_in += batch.num_rows
         tally.dropped.update(found[reason_column].filter(dropped).to_pylist())
