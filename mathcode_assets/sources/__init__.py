@@ -1,0 +1,1 @@
+"""Where documents, benchmark items and labels come from: listing, partitions, readers."""
