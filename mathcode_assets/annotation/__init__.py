@@ -1,0 +1,1 @@
+"""Questions put to a language model about a text, and tolerant parsers of the answers."""

@@ -1,0 +1,203 @@
+"""A trained classifier: a fastText model, alone or joined with formula features, and its scores.
+
+Files of a model directory: ``model.bin`` (fastText), ``classifier.json`` (labels, threshold, weights: what
+`load` needs beside it) and ``report.json`` (how good it is).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+import numpy as np
+
+from mathcode_assets.filtering.features import FEATURE_NAMES, formula_features
+from mathcode_assets.filtering.hygiene import LABEL_PREFIX, clean_text
+from mathcode_assets.filtering.logistic import LogisticModel
+
+MODEL_FILE = "model.bin"
+SETTINGS_FILE = "classifier.json"
+
+# Sigmoids of fastText come from a table and reach 0 and 1 exactly; a logarithm needs them away from both.
+_EDGE = 1e-4
+
+
+class Predictions(NamedTuple):
+    """One score and one label for each text, in order."""
+
+    scores: np.ndarray
+    """float32 in [0, 1]: probability of the positive label."""
+    labels: list[str]
+    """The positive label where the score reaches the threshold, else the best other label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """A loaded model. Build it with `load`."""
+
+    name: str
+    version: str
+    """First 12 hex digits of the sha256 of the model's files."""
+    positive: str
+    labels: tuple[str, ...]
+    threshold: float
+    max_chars: int
+    combination: LogisticModel | None
+    _fasttext: Any
+
+    @property
+    def model_id(self) -> str:
+        """``name@version``, as attributes tables record it."""
+        return f"{self.name}@{self.version}"
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Probability of the positive label for each text, float32 in [0, 1]; 0 for a text without words.
+
+        fastText alone: ``p / (p + q)``, p and q the one-vs-all probabilities of the positive label and of the
+        best other one. So 0.5 and above means that the top label is the positive one, which is the paper's rule.
+        With formula features: the logistic regression over the logit of that value and the features.
+        """
+        return self.predict(texts).scores
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        """Scores and labels of the texts, in order."""
+        lines = [clean_text(text, self.max_chars) for text in texts]
+        return self.predict_lines(lines, None if self.combination is None else formula_features(texts))
+
+    def predict_lines(self, lines: Sequence[str], features: np.ndarray | None) -> Predictions:
+        """`predict` for texts already cleaned; without features, fastText alone decides."""
+        scores, rivals = fasttext_scores(self._fasttext, lines, positive=self.positive)
+        if self.combination is not None and features is not None:
+            scores = self.combination.probability(combined_inputs(scores, features))
+        scores = np.where([bool(line) for line in lines], scores, 0.0).astype(np.float32)
+        labels = [
+            self.positive if score >= self.threshold else rival
+            for score, rival in zip(scores, rivals, strict=True)
+        ]
+        return Predictions(scores, labels)
+
+
+def load(model_dir: Path) -> Classifier:
+    """The classifier that `training.train` wrote.
+
+    Raises:
+        FileNotFoundError: a file of the model is missing.
+    """
+    settings_bytes = (model_dir / SETTINGS_FILE).read_bytes()
+    settings = json.loads(settings_bytes)
+    combination = settings["combination"]
+    return Classifier(
+        name=settings["name"],
+        version=model_version(model_dir),
+        positive=settings["positive"],
+        labels=tuple(settings["labels"]),
+        threshold=settings["threshold"],
+        max_chars=settings["max_chars"],
+        combination=None if combination is None else _combination_from(combination),
+        _fasttext=load_fasttext(model_dir / MODEL_FILE),
+    )
+
+
+def write_settings(
+    model_dir: Path,
+    *,
+    name: str,
+    positive: str,
+    labels: Sequence[str],
+    threshold: float,
+    max_chars: int,
+    combination: LogisticModel | None,
+) -> None:
+    """Write ``classifier.json``; equal settings are equal bytes."""
+    stored = None
+    if combination is not None:
+        stored = {
+            "features": list(FEATURE_NAMES),
+            "means": combination.means,
+            "scales": combination.scales,
+            "weights": combination.weights,
+            "intercept": combination.intercept,
+        }
+    settings = {
+        "name": name,
+        "positive": positive,
+        "labels": list(labels),
+        "threshold": threshold,
+        "max_chars": max_chars,
+        "combination": stored,
+    }
+    text = json.dumps(settings, sort_keys=True, indent=2, ensure_ascii=False)
+    (model_dir / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def model_version(model_dir: Path) -> str:
+    """First 12 hex digits of the sha256 over ``model.bin`` and ``classifier.json``."""
+    digest = sha256()
+    for name in (MODEL_FILE, SETTINGS_FILE):
+        with (model_dir / name).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:12]
+
+
+def load_fasttext(path: Path) -> Any:
+    """The fastText model in a file.
+
+    Raises:
+        FileNotFoundError: there is no such file (fastText itself would name no path).
+    """
+    import fasttext
+
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return fasttext.load_model(str(path))
+
+
+def fasttext_scores(model: Any, lines: Sequence[str], *, positive: str) -> tuple[np.ndarray, list[str]]:
+    """For each cleaned line: the score of the positive label, and the name of the best other label."""
+    if not lines:
+        return np.zeros(0), []
+    # A list, not a str: with numpy 2, predict(str) fails in several distributions of fastText.
+    all_labels, all_probabilities = model.predict(list(lines), k=-1)
+    scores, rivals = np.zeros(len(lines)), []
+    wanted = encoded_label(positive)
+    for row, (labels, probabilities) in enumerate(zip(all_labels, all_probabilities, strict=True)):
+        chances = dict(zip(labels, probabilities, strict=True))
+        chance = float(chances.pop(wanted, 0.0))
+        rival = max(sorted(chances), key=chances.__getitem__, default="")
+        against = float(chances.get(rival, 0.0))
+        scores[row] = chance / (chance + against) if chance + against > 0 else 0.0
+        rivals.append(decoded_label(rival))
+    return scores, rivals
+
+
+def combined_inputs(scores: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Columns of the logistic regression: the logit of the fastText score, then the features."""
+    clipped = np.clip(scores, _EDGE, 1 - _EDGE)
+    return np.column_stack([np.log(clipped / (1 - clipped)), features.astype(np.float64)])
+
+
+def encoded_label(label: str) -> str:
+    """A label as fastText stores it: one token without white space, whatever the label holds."""
+    return LABEL_PREFIX + quote(label, safe="")
+
+
+def decoded_label(token: str) -> str:
+    """The label that `encoded_label` made this token of."""
+    return unquote(token.removeprefix(LABEL_PREFIX))
+
+
+def _combination_from(stored: dict[str, Any]) -> LogisticModel:
+    if tuple(stored["features"]) != FEATURE_NAMES:
+        raise ValueError(f"the model knows other formula features than this version: {stored['features']}")
+    return LogisticModel(
+        means=tuple(stored["means"]),
+        scales=tuple(stored["scales"]),
+        weights=tuple(stored["weights"]),
+        intercept=stored["intercept"],
+    )

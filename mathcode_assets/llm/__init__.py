@@ -1,0 +1,1 @@
+"""One Generator protocol for language models, and its backends."""
