@@ -1,1 +1,1 @@
-"""The corpus components of the paper: one module for each filter that decides what a source keeps."""
+"""The components of MathCode-Pile that come from a source: what is kept, and why."""

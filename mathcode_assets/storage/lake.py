@@ -202,9 +202,7 @@ class Lake:
                 name = f"part-{len(files):05d}-{shard.sha256[:16]}.parquet"
                 put_file(shard.path, table.location / name)
                 files.append(
-                    PublishedFile(
-                        name=name, sha256=shard.sha256, size_bytes=shard.size_bytes, n_rows=shard.n_rows
-                    )
+                    PublishedFile(name=name, sha256=shard.sha256, size_bytes=shard.size_bytes, n_rows=shard.n_rows)
                 )
         manifest = Manifest(
             key=table.key,

@@ -102,9 +102,7 @@ def write_shards(
             return
 
 
-def read_batches(
-    source: IO[bytes] | str | Path, *, columns: Sequence[str] | None = None
-) -> Iterator[pa.RecordBatch]:
+def read_batches(source: IO[bytes] | str | Path, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of a Parquet file in order, a row group in memory at a time.
 
     Raises:
@@ -112,9 +110,7 @@ def read_batches(
     """
     with pq.ParquetFile(source, pre_buffer=False) as file:
         for group in range(file.num_row_groups):
-            yield from file.iter_batches(
-                batch_size=BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
-            )
+            yield from file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
 
 
 def file_sha256(path: Path) -> str:

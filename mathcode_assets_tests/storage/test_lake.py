@@ -68,9 +68,7 @@ def test_nothing_published_says_so(lake: Lake) -> None:
 
 @given(cut=st.integers(1, 40), n=st.integers(0, 40))
 @settings(max_examples=30, deadline=None)
-def test_bytes_do_not_depend_on_batch_borders(
-    tmp_path_factory: pytest.TempPathFactory, cut: int, n: int
-) -> None:
+def test_bytes_do_not_depend_on_batch_borders(tmp_path_factory: pytest.TempPathFactory, cut: int, n: int) -> None:
     rows = label_rows(n)
     whole = publish(Lake(tmp_path_factory.mktemp("a")), rows)
     pieces = publish(Lake(tmp_path_factory.mktemp("b")), rows, cut=cut)
@@ -183,9 +181,7 @@ def test_a_tampered_manifest_or_file_is_noticed(lake: Lake) -> None:
         table.verify()
 
 
-@pytest.mark.parametrize(
-    "key, partition", [("raw/x", "../up"), ("raw/../x", "p"), ("raw/x", ""), ("raw/x", ".p")]
-)
+@pytest.mark.parametrize("key, partition", [("raw/x", "../up"), ("raw/../x", "p"), ("raw/x", ""), ("raw/x", ".p")])
 def test_unsafe_names_are_refused(tmp_path: Path, key: str, partition: str) -> None:
     with pytest.raises(ValueError, match="cannot name a folder"):
         Lake(tmp_path).table(key, partition)

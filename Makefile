@@ -1,0 +1,44 @@
+# Two commands do all the set-up on a fresh machine with Python 3.11: `make sample` and `make test`.
+SHELL := bash
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+LAKE ?= lake
+SOURCES ?= mathcode_assets/sample/sources.yaml
+STAMP := $(VENV)/.installed
+
+.PHONY: sample test check ui install clean help
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+sample: install  ## build the embedded sample's MathCode-Pile into ./lake
+	$(BIN)/mathcode sample --output $(LAKE)
+
+test: install  ## the default test suite
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+check: install  ## lint, import rules, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyrefly check
+
+ui: install  ## the Dagster UI on the lake of `make sample`, at 127.0.0.1:3000
+	mkdir -p $(LAKE)/.dagster && cp -n dagster.yaml $(LAKE)/.dagster/ || true
+	MATHCODE_SOURCES=$(SOURCES) MATHCODE_ROOT=$(abspath $(LAKE)) DAGSTER_HOME=$(abspath $(LAKE))/.dagster \
+	  $(BIN)/dg dev --host 127.0.0.1 --port 3000
+
+install: $(STAMP)  ## the environment in .venv
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 or newer: apt-get install python3.11 python3.11-venv, or make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python has no venv module: apt-get install python3.11-venv" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+clean:  ## remove the lake of the sample; the environment stays
+	rm -rf $(LAKE)

@@ -1,0 +1,1 @@
+"""Code using mathematics packages (MathCoder2 §2.2): StarCoder files that import one of five."""

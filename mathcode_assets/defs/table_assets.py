@@ -1,0 +1,259 @@
+"""From a plain function to a Dagster asset: how every table and folder of the lake is published.
+
+    @table_asset("filtered/open_web_math", schema=DOCUMENT, partitioned_by="open_web_math", deps=[...])
+    def filtered_open_web_math(workspace, partition) -> TableBuild: ...
+
+The function only states the recipe (cheap) and hands over lazy batches. If the lake holds a
+partition of the same recipe, nothing is computed and Dagster is told the same data version.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from mathcode_assets.defs.partitions import partitions_def
+from mathcode_assets.defs.resources import WorkspaceResource
+from mathcode_assets.defs.workspace import Workspace
+from mathcode_assets.records import QUARANTINE
+from mathcode_assets.storage.lake import WHOLE, Table
+from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
+
+OWNER = "team:corpus"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableBuild:
+    """How to make one partition of a table; nothing runs before `batches` is called.
+
+    accounting, n_tokens, facts and quarantine are called once the batches were consumed; the
+    quarantined records are published beside the table, before it.
+    """
+
+    recipe: Recipe
+    batches: Callable[[], Iterable[pa.RecordBatch]]
+    accounting: Callable[[int], Accounting] = lambda n_rows: Accounting(n_in=n_rows, n_kept=n_rows)
+    n_tokens: Callable[[], int] | None = None
+    tokenizer: str | None = None
+    facts: Callable[[], Mapping[str, Any]] | None = None
+    quarantine: Callable[[], Iterable[pa.RecordBatch]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderBuild:
+    """How to make an artifact: `make(folder)` fills an empty local folder and returns counts and facts."""
+
+    recipe: Recipe
+    make: Callable[[Path], tuple[Accounting, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a check found. `metadata` is shown in the UI."""
+
+    passed: bool
+    description: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCheck:
+    """A check that runs in the asset's own step, on what was published.
+
+    blocking: a failure is an error and stops what follows; else it is a warning.
+    """
+
+    name: str
+    description: str
+    evaluate: Callable[[Workspace, Table, Manifest], Outcome]
+    blocking: bool = False
+
+
+Build = TableBuild | FolderBuild
+Preview = Callable[[Workspace, Table], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakeAsset:
+    """A node of the graph: a table or an artifact of the lake, and how it is made."""
+
+    key: str
+    build: Callable[[Workspace, str], Build]
+    group: str
+    schema: pa.Schema | None = None
+    partitioned_by: str | None = None
+    deps: Sequence[str] = ()
+    checks: Sequence[TableCheck] = ()
+    kinds: frozenset[str] = frozenset()
+    automation: dg.AutomationCondition[Any] | None = None
+    preview: Preview | None = None
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """The key as Dagster writes it."""
+        return dg.AssetKey(self.key.split("/"))
+
+    def publish(self, workspace: Workspace, partition: str) -> tuple[Manifest, bool]:
+        """Make the partition, or find that it is current. Returns its manifest and whether it was reused."""
+        table = workspace.lake.table(self.key, partition)
+        build = self.build(workspace, partition)
+        if workspace.lake.is_current(table, build.recipe):
+            return table.manifest(), True
+        if isinstance(build, FolderBuild):
+            with workspace.work_folder() as folder:
+                accounting, facts = build.make(folder)
+                manifest = workspace.lake.publish_folder(
+                    table, folder=folder, recipe=build.recipe, accounting=accounting, facts=facts
+                )
+            return manifest, False
+        assert self.schema is not None, f"{self.key} builds a table, but names no schema"
+        manifest = workspace.lake.publish(
+            table,
+            schema=self.schema,
+            recipe=build.recipe,
+            batches=build.batches(),
+            accounting=lambda n_rows: self._account(workspace, partition, build, n_rows),
+            n_tokens=build.n_tokens,
+            tokenizer=build.tokenizer,
+            facts=build.facts,
+        )
+        return manifest, False
+
+    def _account(self, workspace: Workspace, partition: str, build: TableBuild, n_rows: int) -> Accounting:
+        """Publish what was quarantined before the table that counts it, then count."""
+        if build.quarantine is not None:
+            workspace.lake.publish(
+                workspace.lake.table(quarantine_key(self.key), partition),
+                schema=QUARANTINE,
+                recipe=build.recipe,
+                batches=build.quarantine(),
+                accounting=lambda n: Accounting(n_in=n, n_kept=n),
+            )
+        return build.accounting(n_rows)
+
+    def is_current(self, workspace: Workspace, partition: str) -> bool:
+        """Whether materializing the partition would change nothing."""
+        table = workspace.lake.table(self.key, partition)
+        return workspace.lake.is_current(table, self.build(workspace, partition).recipe)
+
+    def definition(self) -> dg.AssetsDefinition:
+        """The Dagster asset."""
+        partitions = partitions_def(self.partitioned_by) if self.partitioned_by else None
+
+        @dg.asset(
+            key=self.asset_key,
+            deps=[dg.AssetKey(dep.split("/")) for dep in self.deps],
+            partitions_def=partitions,
+            group_name=self.group,
+            description=inspect.getdoc(self.build),
+            kinds={"python", *self.kinds},
+            owners=[OWNER],
+            metadata={**_code_reference(self.build), "table": self.key},
+            automation_condition=self.automation,
+            code_version=None,
+            check_specs=[
+                dg.AssetCheckSpec(
+                    check.name,
+                    asset=self.asset_key,
+                    description=check.description,
+                    blocking=check.blocking,
+                    partitions_def=partitions,
+                )
+                for check in self.checks
+            ],
+        )
+        def materialize(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[Any]:
+            opened = workspace.open()
+            partition = context.partition_key if context.has_partition_key else WHOLE
+            started = time.perf_counter()
+            manifest, reused = self.publish(opened, partition)
+            seconds = time.perf_counter() - started
+            table = opened.lake.table(self.key, partition)
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(manifest.data_version),
+                metadata={
+                    **manifest_metadata(manifest, reused=reused, seconds=seconds),
+                    **(self.preview(opened, table) if self.preview else {}),
+                },
+                check_results=[check_result(check, check.evaluate(opened, table, manifest)) for check in self.checks],
+            )
+
+        return materialize
+
+
+def quarantine_key(key: str) -> str:
+    """Where the records that `raw/<source>` could not read are kept: `quarantine/<source>`."""
+    return "quarantine/" + key.split("/", 1)[1]
+
+
+def table_asset(key: str, **options: Any) -> Callable[[Callable[[Workspace, str], Build]], LakeAsset]:
+    """Decorator: a build function becomes a LakeAsset. The docstring is the description in the UI."""
+
+    def decorate(build: Callable[[Workspace, str], Build]) -> LakeAsset:
+        return LakeAsset(key=key, build=build, **options)
+
+    return decorate
+
+
+def check_result(check: TableCheck, outcome: Outcome) -> dg.AssetCheckResult:
+    """An outcome as Dagster records it: blocking checks fail as errors, others as warnings."""
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+        description=outcome.description,
+        metadata=dict(outcome.metadata),
+    )
+
+
+def manifest_metadata(manifest: Manifest, *, reused: bool, seconds: float) -> dict[str, Any]:
+    """The metadata every asset reports, under keys that stay, so that the UI can plot them over time."""
+    accounting = manifest.accounting
+    metadata: dict[str, Any] = {
+        "documents": manifest.n_rows,
+        "dagster/row_count": manifest.n_rows,
+        "kept_share": accounting.n_kept / accounting.n_in if accounting.n_in else 1.0,
+        "dropped": dg.MetadataValue.json(dict(accounting.dropped)),
+        "quarantined": accounting.n_quarantined,
+        "size_bytes": manifest.size_bytes,
+        "seconds": round(seconds, 3),
+        "reused": reused,
+        "data_version": manifest.data_version,
+        "models": dg.MetadataValue.json(dict(manifest.recipe.models)),
+    }
+    if manifest.n_tokens is not None:
+        metadata |= {"tokens": manifest.n_tokens, "tokenizer": manifest.tokenizer}
+    return metadata | {key: _shown(value) for key, value in manifest.facts.items()}
+
+
+def counted(
+    batches: Iterable[pa.RecordBatch], columns: Sequence[str], counts: dict[str, dict[str, int]]
+) -> Iterator[pa.RecordBatch]:
+    """The same batches; the values of the columns are counted into `counts` as they flow by."""
+    for batch in batches:
+        for name in columns:
+            tally = counts.setdefault(name, {})
+            for entry in batch.column(name).value_counts().to_pylist():
+                value = str(entry["values"])
+                tally[value] = tally.get(value, 0) + entry["counts"]
+        yield batch
+
+
+def _shown(value: Any) -> Any:
+    return dg.MetadataValue.json(value) if isinstance(value, dict | list) else value
+
+
+def _code_reference(function: Callable[..., Any]) -> dict[str, Any]:
+    source = inspect.getsourcefile(function)
+    if source is None:
+        return {}
+    line = function.__code__.co_firstlineno
+    reference = dg.LocalFileCodeReference(file_path=source, line_number=line)
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue([reference])}

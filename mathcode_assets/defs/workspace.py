@@ -1,0 +1,142 @@
+"""One build's place: its sources file, its lake, its settings. What asset functions read from."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mathcode_assets.config import SourcesFile, SourcesFileError
+from mathcode_assets.sources.partitions import Partition, list_partitions
+from mathcode_assets.storage.lake import WHOLE, Lake, Table
+
+ConfigT = TypeVar("ConfigT")
+MODEL_CACHE_PREFIX = "mathcode-models-"
+
+
+class Withheld(RuntimeError):
+    """A table is not made because what it would be made from did not pass its blocking checks."""
+
+
+class Workspace:
+    """The sources file opened: lake, partitions, settings, promoted models.
+
+    Args:
+        sources: the checked sources file.
+        root: another root than the file names.
+    """
+
+    def __init__(self, sources: SourcesFile, root: str | None = None) -> None:
+        self.sources = sources
+        self.lake = Lake(root or sources.root)
+        self._models: dict[str, Path] = {}
+
+    def partitions(self, source: str) -> dict[str, Partition]:
+        """The partitions of a source as its files are now, by key; none where the file has no such source.
+
+        Raises:
+            SourceListingError: the source cannot be listed, or two files claim one key.
+        """
+        spec = self.sources.sources.get(source)
+        return {} if spec is None else {partition.key: partition for partition in list_partitions(spec)}
+
+    def accepts_contaminated(self, source: str, partition: str) -> bool:
+        """Whether the sources file accepts this shard although it is contaminated."""
+        spec = self.sources.sources.get(source)
+        return spec is not None and partition in spec.accept_contaminated
+
+    def settings(self, section: str, config: type[ConfigT]) -> ConfigT:
+        """A stage's config: its defaults, with what the sources file's `settings` say.
+
+        Raises:
+            SourcesFileError: an unknown name or a value of another type. Names the setting.
+        """
+        given = dict(self.sources.settings.get(section, {}))
+        known = {f.name: f for f in dataclasses.fields(config)}  # type: ignore[arg-type]
+        for name in given:
+            if name not in known:
+                where = f"{self.sources.name}: settings.{section}.{name}"
+                raise SourcesFileError(f"{where}: unknown; known are {', '.join(sorted(known))}")
+        try:
+            return config(**{name: _frozen(value) for name, value in given.items()})
+        except (TypeError, ValueError) as error:
+            raise SourcesFileError(f"{self.sources.name}: settings.{section}: {error}") from error
+
+    def version(self, key: str, partition: str = WHOLE) -> str:
+        """Data version of a published partition.
+
+        Raises:
+            NotPublished: it is not there yet.
+        """
+        return self.lake.table(key, partition).manifest().data_version
+
+    def versions(self, key: str, source: str) -> dict[str, str]:
+        """Data versions of all partitions of a table that its source has now, by `key[partition]`.
+
+        Raises:
+            NotPublished: one is missing.
+        """
+        return {f"{key}[{p}]": self.version(key, p) for p in sorted(self.partitions(source))}
+
+    def tables(self, key: str, source: str) -> list[Table]:
+        """The partitions of a table that its source has now, sorted by key."""
+        return [self.lake.table(key, partition) for partition in sorted(self.partitions(source))]
+
+    def model_version(self, name: str) -> str:
+        """`name@version` of the promoted model.
+
+        Raises:
+            NotPublished: none is promoted.
+        """
+        return f"{name}@{self.version(f'promoted/{name}')[:12]}"
+
+    def model_folder(self, name: str) -> Path:
+        """The promoted model in a local folder, fetched once a process.
+
+        Raises:
+            NotPublished: none is promoted.
+        """
+        label = self.model_version(name)
+        if label not in self._models:
+            self._models[label] = self.lake.fetch_folder(self.lake.table(f"promoted/{name}"), self._model_cache / label)
+        return self._models[label]
+
+    def artifact_folder(self, key: str) -> Path:
+        """A published folder that is not a model (an index), fetched once a process and version."""
+        label = f"{key.replace('/', '__')}@{self.version(key)[:12]}"
+        if label not in self._models:
+            self._models[label] = self.lake.fetch_folder(self.lake.table(key), self._model_cache / label)
+        return self._models[label]
+
+    def is_promoted(self, name: str) -> bool:
+        """Whether some version of the model is promoted."""
+        return self.lake.table(f"promoted/{name}").find_manifest() is not None
+
+    @contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """An empty local folder that is gone afterwards."""
+        folder = self.lake.work_folder()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @cached_property
+    def _model_cache(self) -> Path:
+        self._cache_folder = tempfile.TemporaryDirectory(prefix=MODEL_CACHE_PREFIX)
+        return Path(self._cache_folder.name)
+
+
+def config_dict(config: Any) -> Mapping[str, Any]:
+    """A config dataclass as JSON values, for a recipe."""
+    return dataclasses.asdict(config)
+
+
+def _frozen(value: Any) -> Any:
+    """YAML lists as tuples: configs are frozen and hashable."""
+    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value
