@@ -45,7 +45,7 @@ PDF_PREAMBLE = (
     r"\pdfcompresslevel=9 \pdfobjcompresslevel=2 \input{glyphtounicode} \pdfgentounicode=1 "
 )
 # The damaged file: the beginning of a good one, as an interrupted download leaves it.
-DAMAGED_PDF = ("lecture-notes-on-linear-recurrences.pdf", "numerical-quadrature-a-short-course.pdf", 0.45)
+DAMAGED_PDF = ("lecture-notes-on-linear-recurrences.pdf", "numerical-quadrature-a-short-course.pdf", 0.25)
 
 PYTHON_SCHEMA = pa.schema(
     {
@@ -190,8 +190,9 @@ def build_pdfs(output_dir: Path) -> None:
 def _pdflatex(source: Path, scratch: Path) -> None:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(PDF_EPOCH), "FORCE_SOURCE_DATE": "1"}
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"-jobname={source.stem}"]
-    # The path stays out of the file: the source is copied beside the output and read by its name.
-    shutil.copyfile(source, scratch / source.name)
+    # The path stays out of the PDF: everything is copied beside the output and read by its name.
+    for file in (source, *sorted(source.parent.glob("*.sty"))):
+        shutil.copyfile(file, scratch / file.name)
     for _ in range(2):  # the second run resolves references
         done = subprocess.run(
             [*command, PDF_PREAMBLE + rf"\input{{{source.name}}}"],
