@@ -128,9 +128,7 @@ def parse_sources(text: str, *, name: str = "sources", folder: str | Path | None
     return SourcesFile(
         name=name,
         root=reader.address(reader.text("root", top.get("root", DEFAULT_ROOT))),
-        sources=MappingProxyType(
-            {key: reader.source(key, specs[key]) for key in SOURCE_KEYS if key in specs}
-        ),
+        sources=MappingProxyType({key: reader.source(key, specs[key]) for key in SOURCE_KEYS if key in specs}),
         benchmarks=None if benchmarks is None else reader.benchmarks(benchmarks),
         settings=MappingProxyType(reader.settings(top.get("settings"))),
     )
@@ -150,9 +148,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)

@@ -6,12 +6,12 @@ not current is run. A partition that fails stops what is made from it, and nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
-from mathcode_assets.defs.table_assets import LakeAsset, Outcome
+from mathcode_assets.defs.table_assets import LakeAsset, TableCheck
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.storage.lake import WHOLE, NotPublished
 
@@ -153,18 +153,15 @@ class Driver:
             for partition in names:
                 self._make(chain, partition, failed, report)
             self._progress(_chain_line(chain, len(names), report.materialized - before))
-        report.checks.extend(self._checks())
         return report
 
     def _make(self, chain: Chain, partition: str, failed: set[tuple[str, str]], report: DriveReport) -> None:
         """Make the members of a chain that are not current, from the first such member on."""
         members = list(chain.assets)
-        while members and self._is_recorded(members[0], partition):
+        while members and self._is_recorded(members[0], partition, report):
             members.pop(0)
             report.unchanged += 1
-        blocked = {member.key for member in members if _depends_on(member, partition, chain, failed, members)}
-        members = [member for member in members if member.key not in blocked]
-        failed |= {(key, partition) for key in blocked}
+        members = self._unblocked(members, partition, chain, failed)
         if not members:
             return
         result = self._job.execute_in_process(
@@ -176,13 +173,25 @@ class Driver:
         )
         made = {event.asset_key for event in result.get_asset_materialization_events() if event.asset_key}
         report.materialized += len(made)
-        if not result.success:
-            for asset, reason in _failed_steps(members, result):
-                failed.add((asset.key, partition))
-                report.failures.append(Failure(asset=asset.key, partition=partition, reason=reason))
-            failed |= {(member.key, partition) for member in members if member.asset_key not in made}
+        report.checks.extend(_checks_of_run(members, partition, result))
+        steps = _failed_steps(members, result)
+        report.failures += [Failure(asset=asset.key, partition=partition, reason=reason) for asset, reason in steps]
+        failed |= {(asset.key, partition) for asset, _ in steps}
+        failed |= {(member.key, partition) for member in members if member.asset_key not in made}
 
-    def _is_recorded(self, asset: LakeAsset, partition: str) -> bool:
+    def _unblocked(
+        self, members: list[LakeAsset], partition: str, chain: Chain, failed: set[tuple[str, str]]
+    ) -> list[LakeAsset]:
+        """The members none of whose inputs failed in this partition; the others count as failed too."""
+        able: list[LakeAsset] = []
+        for member in members:
+            if any((dep, partition) in failed for dep in member.deps):
+                failed.add((member.key, partition))
+            else:
+                able.append(member)
+        return able
+
+    def _is_recorded(self, asset: LakeAsset, partition: str, report: DriveReport) -> bool:
         """Whether the partition is current on storage, Dagster knows it, and its blocking checks hold."""
         try:
             if not asset.is_current(self._workspace, partition):
@@ -191,30 +200,81 @@ class Driver:
             return False
         if not self._is_known(asset, partition):
             return False
-        return all(outcome.passed for check, outcome in self._outcomes(asset, partition) if check.blocking)
+        table = self._workspace.lake.table(asset.key, partition)
+        records = []
+        for check in asset.checks:
+            outcome = check.evaluate(self._workspace, table, table.manifest())
+            records.append(_check_record(asset, partition, check, outcome.passed, outcome.description))
+        if not all(record.passed for record in records if record.is_blocking):
+            return False
+        report.checks.extend(records)
+        return True
 
     def _is_known(self, asset: LakeAsset, partition: str) -> bool:
         if asset.partitioned_by is None:
             return self._instance.get_latest_materialization_event(asset.asset_key) is not None
         return partition in self._instance.get_materialized_partitions(asset.asset_key)
 
-    def _outcomes(self, asset: LakeAsset, partition: str) -> Iterator[tuple[object, Outcome]]:
-        table = self._workspace.lake.table(asset.key, partition)
-        manifest = table.find_manifest()
-        if manifest is not None:
-            for check in asset.checks:
-                yield check, check.evaluate(self._workspace, table, manifest)
 
-    def _checks(self) -> Iterator[CheckRecord]:
-        for asset in self._assets:
-            names = sorted(self._workspace.partitions(asset.partitioned_by)) if asset.partitioned_by else [WHOLE]
-            for partition in names:
-                for check, outcome in self._outcomes(asset, partition):
-                    yield CheckRecord(
-                        asset=asset.key,
-                        partition=partition,
-                        name=check.name,  # type: ignore[attr-defined]
-                        passed=outcome.passed,
-                        is_blocking=check.blocking,  # type: ignore[attr-defined]
-                        description=outcome.description,
-                    )
+def _check_record(asset: LakeAsset, partition: str, check: TableCheck, passed: bool, description: str) -> CheckRecord:
+    return CheckRecord(
+        asset=asset.key,
+        partition=partition,
+        name=check.name,
+        passed=passed,
+        is_blocking=check.blocking,
+        description=description,
+    )
+
+
+def _checks_of_run(
+    members: Sequence[LakeAsset], partition: str, result: dg.ExecuteInProcessResult
+) -> list[CheckRecord]:
+    by_key = {member.asset_key: member for member in members}
+    records = []
+    for event in result.all_events:
+        if event.event_type_value != "ASSET_CHECK_EVALUATION":
+            continue
+        found = event.asset_check_evaluation_data
+        member = by_key.get(found.asset_key)
+        if member is not None:
+            blocking = {check.name: check.blocking for check in member.checks} | {
+                name: True for name in member.separate_checks
+            }
+            records.append(
+                CheckRecord(
+                    asset=member.key,
+                    partition=partition,
+                    name=found.check_name,
+                    passed=found.passed,
+                    is_blocking=blocking.get(found.check_name, True),
+                    description=found.description or "",
+                )
+            )
+    return records
+
+
+def _failed_steps(members: Sequence[LakeAsset], result: dg.ExecuteInProcessResult) -> list[tuple[LakeAsset, str]]:
+    """The assets whose own step failed, with the first line of the innermost error."""
+    by_step = {member.key.replace("/", "__"): member for member in members}
+    found = []
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE" and event.step_key in by_step:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            reason = " ".join((error.message if error else "failed").split())
+            found.append((by_step[event.step_key], reason))
+    return found
+
+
+def _is_settled_model(workspace: Workspace, asset: LakeAsset) -> bool:
+    """Models do not cascade: one that is promoted is neither trained nor promoted again by a drive."""
+    layer, name = asset.key.split("/", 1)
+    return layer in ("models", "promoted") and workspace.is_promoted(name)
+
+
+def _chain_line(chain: Chain, n_partitions: int, n_made: int) -> str:
+    where = f"{chain.source} ({n_partitions} partitions)" if chain.source else "whole"
+    names = ", ".join(asset.key for asset in chain.assets)
+    return f"{names} [{where}]: {f'{n_made} made' if n_made else 'unchanged'}"

@@ -94,6 +94,7 @@ class LakeAsset:
     kinds: frozenset[str] = frozenset()
     automation: dg.AutomationCondition[Any] | None = None
     preview: Preview | None = None
+    separate_checks: Sequence[str] = ()  # blocking checks that are Dagster ops of their own
 
     @property
     def asset_key(self) -> dg.AssetKey:

@@ -76,8 +76,7 @@ class Classifier:
             scores = self.combination.probability(combined_inputs(scores, features))
         scores = np.where([bool(line) for line in lines], scores, 0.0).astype(np.float32)
         labels = [
-            self.positive if score >= self.threshold else rival
-            for score, rival in zip(scores, rivals, strict=True)
+            self.positive if score >= self.threshold else rival for score, rival in zip(scores, rivals, strict=True)
         ]
         return Predictions(scores, labels)
 

@@ -68,9 +68,7 @@ class TrainingReport:
         (model_dir / REPORT_FILE).write_text(content + "\n", encoding="utf-8")
 
 
-def evaluate(
-    *, truth: Sequence[str], predicted: Sequence[str], scores: np.ndarray, positive: str
-) -> Evaluation:
+def evaluate(*, truth: Sequence[str], predicted: Sequence[str], scores: np.ndarray, positive: str) -> Evaluation:
     """Precision, recall and F1 of each label, and of the positive one at each threshold of the sweep."""
     labels = sorted(set(truth) | set(predicted))
     is_positive = np.array([label == positive for label in truth], dtype=bool)
@@ -88,9 +86,7 @@ def evaluate(
 def _point(threshold: float, truth: np.ndarray, chosen: np.ndarray) -> ThresholdPoint:
     metrics = _metrics(truth, chosen)
     kept = _share(int(chosen.sum()), len(chosen)) or 0.0
-    return ThresholdPoint(
-        threshold=threshold, precision=metrics.precision, recall=metrics.recall, kept_share=kept
-    )
+    return ThresholdPoint(threshold=threshold, precision=metrics.precision, recall=metrics.recall, kept_share=kept)
 
 
 def _metrics(truth: np.ndarray, chosen: np.ndarray) -> ClassMetrics:

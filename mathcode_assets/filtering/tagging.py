@@ -48,7 +48,6 @@ def tag_with_threshold(
     for batch in documents:
         texts = batch.column("text").to_pylist()
         verdicts = [
-            Verdict("" if score >= threshold else NOT_MATHEMATICAL, float(score))
-            for score in classifier.score(texts)
+            Verdict("" if score >= threshold else NOT_MATHEMATICAL, float(score)) for score in classifier.score(texts)
         ]
         yield attributes_of(batch.column("doc_id").to_pylist(), verdicts, model=classifier.model_id)

@@ -205,9 +205,7 @@ def _score_lines(model: Any, lines: Iterable[str], positive: str) -> Iterator[np
         yield fasttext_scores(model, batch, positive=positive)[0]
 
 
-def _evaluate_held_out(
-    classifier: Classifier, records: Iterator[Record]
-) -> tuple[Evaluation, Evaluation | None]:
+def _evaluate_held_out(classifier: Classifier, records: Iterator[Record]) -> tuple[Evaluation, Evaluation | None]:
     """Metrics of the classifier and, where features take part, of its fastText model alone."""
     truth: list[str] = []
     final, alone = _Predicted(), _Predicted()

@@ -102,9 +102,7 @@ def encodable(text: str) -> str:
 class DocumentBatches:
     """Rows gathered into batches of at most BATCH_ROWS rows and about BATCH_BYTES of text."""
 
-    def __init__(
-        self, schema: pa.Schema = DOCUMENT, *, rows: int = BATCH_ROWS, n_bytes: int = BATCH_BYTES
-    ) -> None:
+    def __init__(self, schema: pa.Schema = DOCUMENT, *, rows: int = BATCH_ROWS, n_bytes: int = BATCH_BYTES) -> None:
         self._schema, self._max_rows, self._max_bytes = schema, rows, n_bytes
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0

@@ -34,9 +34,7 @@ def text_field(fields: Mapping[str, Any], names: Sequence[str], max_bytes: int) 
         there = next((name for name in names if name in fields), None)
         if there is not None:
             raise FieldError(NULL_FIELD, f"{there} is null")
-        raise FieldError(
-            MISSING_FIELD, f"no {' or '.join(names)}; found: {', '.join(sorted(fields)) or 'no field'}"
-        )
+        raise FieldError(MISSING_FIELD, f"no {' or '.join(names)}; found: {', '.join(sorted(fields)) or 'no field'}")
     value = fields[name]
     if isinstance(value, bytes):
         try:

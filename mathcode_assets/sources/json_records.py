@@ -98,9 +98,7 @@ def parse_record(line: Line) -> Record | Rejected:
     try:
         text = line.data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Rejected(
-            line.row, INVALID_UTF8, f"byte {error.start} of the record: {error.reason}", line.data
-        )
+        return Rejected(line.row, INVALID_UTF8, f"byte {error.start} of the record: {error.reason}", line.data)
     try:
         value = _loads(text)
     except (ValueError, RecursionError) as error:
@@ -108,9 +106,7 @@ def parse_record(line: Line) -> Record | Rejected:
         detail = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         return Rejected(line.row, INVALID_JSON, detail + cut, line.data)
     if not isinstance(value, dict):
-        return Rejected(
-            line.row, NOT_AN_OBJECT, f"a JSON object is wanted, this is {type(value).__name__}", line.data
-        )
+        return Rejected(line.row, NOT_AN_OBJECT, f"a JSON object is wanted, this is {type(value).__name__}", line.data)
     return Record(line.row, value, line.data)
 
 
@@ -121,6 +117,4 @@ def _loads(text: str) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError:  # an integer beyond Python's limit of 4,300 digits: keep it as its digits
-        return json.loads(
-            text, strict=False, parse_int=lambda digits: int(digits) if len(digits) < 4_000 else digits
-        )
+        return json.loads(text, strict=False, parse_int=lambda digits: int(digits) if len(digits) < 4_000 else digits)

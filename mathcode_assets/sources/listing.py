@@ -131,9 +131,7 @@ def _source_file(found: _Found, address: str) -> SourceFile:
     )
 
 
-def _list(
-    spec: SourceSpec, uris: Sequence[str], written: Sequence[str], endings: Sequence[str]
-) -> list[SourceFile]:
+def _list(spec: SourceSpec, uris: Sequence[str], written: Sequence[str], endings: Sequence[str]) -> list[SourceFile]:
     by_path: dict[str, SourceFile] = {}
     where = spec.key if spec.key == BENCHMARKS_KEY else f"sources.{spec.key}"
     for uri, shown in zip(uris, written, strict=True):

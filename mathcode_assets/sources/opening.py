@@ -66,9 +66,7 @@ def read_bytes(file: SourceFile) -> bytes:
         try:
             return stream.read()
         except Exception as error:
-            raise UnreadableSource(
-                file.address, f"cannot be read: {type(error).__name__}: {error}"
-            ) from error
+            raise UnreadableSource(file.address, f"cannot be read: {type(error).__name__}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -87,9 +85,7 @@ def local_path(file: SourceFile) -> Iterator[Path]:
             try:
                 shutil.copyfileobj(stream, output, _READ_BYTES)
             except Exception as error:
-                raise UnreadableSource(
-                    file.address, f"cannot be read: {type(error).__name__}: {error}"
-                ) from error
+                raise UnreadableSource(file.address, f"cannot be read: {type(error).__name__}: {error}") from error
         yield copy
 
 
@@ -118,9 +114,7 @@ def decompressed(stream: BinaryIO, *, name: str) -> Iterator[bytes]:
     magic = {".zst": ZSTD_MAGIC, ".gz": GZIP_MAGIC}.get(name.lower()[name.rfind(".") :])
     if magic and first and not first.lstrip(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
         return _broken(
-            "cut off in its first bytes"
-            if magic.startswith(first)
-            else f"not {name[name.rfind('.') + 1 :]} data"
+            "cut off in its first bytes" if magic.startswith(first) else f"not {name[name.rfind('.') + 1 :]} data"
         )
     return _plain(stream)
 

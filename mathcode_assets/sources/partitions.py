@@ -102,6 +102,4 @@ def _want_known(spec: SourceSpec, name: str, given: Sequence[str], known: Sequen
     unknown = [key for key in given if key not in known]
     if unknown:
         shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
-        raise SourceListingError(
-            f"{_where(spec)}.{name}: no partition {', '.join(unknown)}; there are: {shown}"
-        )
+        raise SourceListingError(f"{_where(spec)}.{name}: no partition {', '.join(unknown)}; there are: {shown}")

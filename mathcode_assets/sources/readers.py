@@ -191,9 +191,7 @@ def _batches(
 
     def reject(row: int, reason: str, detail: str, payload: bytes) -> None:
         report.n_quarantined[reason] += 1
-        quarantine.add(
-            source_file=file.relative_path, source_row=row, reason=reason, detail=detail, payload=payload
-        )
+        quarantine.add(source_file=file.relative_path, source_row=row, reason=reason, detail=detail, payload=payload)
 
     try:
         for record in records:

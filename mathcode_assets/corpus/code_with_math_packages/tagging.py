@@ -60,9 +60,7 @@ def packages_of(content: str, kind: CodeKind, config: CodeFilterConfig | None = 
     return sorted(found)
 
 
-def tag_code(
-    documents: Iterable[pa.RecordBatch], config: CodeFilterConfig | None = None
-) -> Iterator[pa.RecordBatch]:
+def tag_code(documents: Iterable[pa.RecordBatch], config: CodeFilterConfig | None = None) -> Iterator[pa.RecordBatch]:
     """Attributes (`records.FILTER_ATTRIBUTES`) of documents (`records.DOCUMENT`), same rows, same order."""
     config = config or CodeFilterConfig()
     for batch in documents:
@@ -70,9 +68,7 @@ def tag_code(
         languages = [_language(metadata) for metadata in batch.column("source_metadata").to_pylist()]
         rows = [
             _attributes(doc_id, found, is_python=_is_python(language))
-            for doc_id, found, language in zip(
-                batch.column("doc_id").to_pylist(), packages, languages, strict=True
-            )
+            for doc_id, found, language in zip(batch.column("doc_id").to_pylist(), packages, languages, strict=True)
         ]
         yield batch_of(rows, FILTER_ATTRIBUTES)
 
@@ -96,8 +92,7 @@ def filter_code_rows(
         if "lang" in batch.schema.names:
             languages = batch.column("lang").to_pylist()
             packages = [
-                found if _is_python(language) else []
-                for found, language in zip(packages, languages, strict=True)
+                found if _is_python(language) else [] for found, language in zip(packages, languages, strict=True)
             ]
         if "packages" in batch.schema.names:
             batch = batch.drop_columns(["packages"])
