@@ -95,6 +95,15 @@ FILTER_ATTRIBUTES = _schema(
     ],
 )
 
+FINGERPRINT = _schema(
+    "fingerprint/1",
+    [
+        _field("doc_id", pa.string(), "as in the documents, same order"),
+        _field("content_hash", pa.binary(16), "BLAKE2b of the kind of text and the normalised text"),
+        _field("n_chars", pa.int64(), "Unicode characters of the text as it stands"),
+    ],
+)
+
 DUPLICATE_ATTRIBUTES = _schema(
     "duplicate_attributes/1",
     [
@@ -156,6 +165,7 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     PILE_DOCUMENT,
     QUARANTINE,
     FILTER_ATTRIBUTES,
+    FINGERPRINT,
     DUPLICATE_ATTRIBUTES,
     CONTAMINATION_ATTRIBUTES,
     BENCHMARK_ITEM,

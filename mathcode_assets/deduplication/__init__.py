@@ -1,0 +1,1 @@
+"""Which copy of a text stays, across all components."""

@@ -1,0 +1,1 @@
+"""From clean documents to the pile: weights, caps, data card, export."""

@@ -1,0 +1,1 @@
+"""The way of one document through every table of the lake."""

@@ -1,0 +1,1 @@
+"""Pure kernels on text: normalisation, n-gram hashing, token counts."""
