@@ -1,0 +1,1 @@
+"""Pure kernels over text: normalisation, n-gram hashing, token counts."""
