@@ -1,0 +1,134 @@
+"""Where in a document an item lies: hits chained, then tokens aligned.
+
+A chain is a run of n-gram hits that rises in both item and document, with gaps for what was put
+between two halves of a question. The alignment of a chain is local with affine gaps: a gap in
+the document costs little to extend, so a paragraph between two halves is crossed once and a
+question scattered over many places is not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# Scores of the alignment, in matched tokens times two.
+_MATCH, _OTHER_NUMBER, _OTHER_WORD = 2.0, 0.5, -1.5
+_OPEN_DOCUMENT, _EXTEND_DOCUMENT = -4.0, -0.02  # 400 tokens of other text cost six matched tokens
+_OPEN_ITEM, _EXTEND_ITEM = -3.0, -0.3
+_MAX_OPEN_CHAINS = 16
+MAX_CELLS = 8_000_000  # of the alignment matrix; one byte each
+
+
+@njit(cache=True)
+def chain_hits(token, position, byte, share, exact, gap, span):
+    """Chains among the hits of one item, hits in document order.
+
+    Returns an int64 array with first and last byte, first and last position of the item, and a
+    float array with n-gram weight and exact n-gram weight, one row a chain.
+    """
+    n = len(token)
+    places, weights = np.empty((n, 4), np.int64), np.zeros((n, 2))
+    open_chains, n_open, n_chains = np.empty(_MAX_OPEN_CHAINS, np.int64), 0, 0
+    last = np.empty((n, 3), np.int64)  # token, position of the last hit; token of the first
+    for k in range(n):
+        best, best_cost, kept = -1, np.int64(1 << 60), 0
+        for c in range(n_open):
+            chain = open_chains[c]
+            if token[k] - last[chain, 0] > gap or token[k] - last[chain, 2] > span:
+                continue
+            open_chains[kept] = chain
+            kept += 1
+            if token[k] > last[chain, 0] and position[k] > last[chain, 1]:
+                step = token[k] - last[chain, 0]
+                cost = abs(step - (position[k] - last[chain, 1])) * 4 + step
+                if cost < best_cost:
+                    best, best_cost = chain, cost
+        n_open = kept
+        if best < 0:
+            if n_open == _MAX_OPEN_CHAINS:  # the chain that was extended longest ago makes room
+                oldest = 0
+                for c in range(1, n_open):
+                    if last[open_chains[c], 0] < last[open_chains[oldest], 0]:
+                        oldest = c
+                for c in range(oldest, n_open - 1):
+                    open_chains[c] = open_chains[c + 1]
+                n_open -= 1
+            best = n_chains
+            n_chains += 1
+            open_chains[n_open] = best
+            n_open += 1
+            places[best, 0], places[best, 2], last[best, 2] = byte[k], position[k], token[k]
+        places[best, 1], places[best, 3] = byte[k], position[k]
+        last[best, 0], last[best, 1] = token[k], position[k]
+        weights[best, 0] += share[k]
+        if exact[k]:
+            weights[best, 1] += share[k]
+    return places[:n_chains], weights[:n_chains]
+
+
+@njit(cache=True)
+def align(item, item_number, document, document_number):
+    """For each token of the item the token of the document it is put on, -1 where none.
+
+    Local alignment with affine gaps (Gotoh). A token may be put on an equal one, on another number,
+    or on another word; the caller compares the hashes.
+    """
+    m, n = len(item), len(document)
+    best_here, best_gap_item = np.zeros(n + 1), np.full(n + 1, -1e9)
+    trace = np.zeros((m + 1, n + 1), np.uint8)
+    top, top_i, top_j = 0.0, 0, 0
+    for i in range(1, m + 1):
+        diagonal, gap_document = 0.0, -1e9
+        for j in range(1, n + 1):
+            # states: 0 stop, 1 diagonal, 2 gap in the item row (document token skipped), 3 item token skipped
+            mark = 0
+            opened, extended = best_here[j] + _OPEN_ITEM, best_gap_item[j] + _EXTEND_ITEM
+            if extended > opened:
+                mark |= 8
+            best_gap_item[j] = max(opened, extended)
+            opened, extended = best_here[j - 1] + _OPEN_DOCUMENT, gap_document + _EXTEND_DOCUMENT
+            if extended > opened:
+                mark |= 4
+            gap_document = max(opened, extended)
+            if item[i - 1] == document[j - 1]:
+                step = _MATCH
+            elif item_number[i - 1] and document_number[j - 1]:
+                step = _OTHER_NUMBER
+            else:
+                step = _OTHER_WORD
+            score, state = diagonal + step, 1
+            if gap_document > score:
+                score, state = gap_document, 2
+            if best_gap_item[j] > score:
+                score, state = best_gap_item[j], 3
+            if score <= 0.0:
+                score, state = 0.0, 0
+            diagonal = best_here[j]
+            best_here[j] = score
+            trace[i, j] = mark | state
+            if score > top:
+                top, top_i, top_j = score, i, j
+        best_here[0] = 0.0
+    return _follow(trace, m, top_i, top_j)
+
+
+@njit(cache=True)
+def _follow(trace, m, i, j):
+    """The path back from the best cell: document token of each item token."""
+    placed = np.full(m, -1, np.int64)
+    state = trace[i, j] & 3
+    while i > 0 and j > 0 and state != 0:
+        if state == 1:
+            placed[i - 1] = j - 1
+            i -= 1
+            j -= 1
+            state = trace[i, j] & 3
+        elif state == 2:
+            extended = trace[i, j] & 4
+            j -= 1
+            state = 2 if extended else trace[i, j] & 3
+        else:
+            extended = trace[i, j] & 8
+            i -= 1
+            state = 3 if extended else trace[i, j] & 3
+    return placed
