@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -43,6 +44,9 @@ class CheckConfig:
     min_model_precision: float = 0.80
     max_tokens: int | None = None
 
+
+MATCHES_SHOWN = 10
+MATCHES_LOOKED_AT = 500
 
 UpstreamRows = Callable[[Workspace, str], int]
 
@@ -155,18 +159,23 @@ def contaminated_share_outcome(workspace: Workspace, table: Table, source: str) 
     )
 
 
-def _worst_matches(table: Table, n_rows: int = 10) -> Any:
-    import dagster as dg
-
-    rows: list[tuple[Any, ...]] = []
+def _worst_matches(table: Table) -> dg.MetadataValue[str]:
+    rows: list[dict[str, Any]] = []
     columns = ["doc_id", "verdict", "benchmark", "question_index", "score", "evidence"]
     for batch in table.batches(columns=columns):
-        found = batch.filter(pc.equal(batch.column("verdict"), CONTAMINATED))
-        rows += [tuple(row[name] for name in columns if name != "verdict") for row in found.to_pylist()]
-        if len(rows) >= 50 * n_rows:
+        rows += batch.filter(pc.equal(batch.column("verdict"), CONTAMINATED)).to_pylist()
+        if len(rows) >= MATCHES_LOOKED_AT:
             break
-    rows.sort(key=lambda row: (-row[3], row[0]))
-    shown = [(doc, f"{bench} #{idx}", f"{score:.2f}", span) for doc, bench, idx, score, span in rows[:n_rows]]
+    return matches_markdown(rows)
+
+
+def matches_markdown(rows: list[dict[str, Any]]) -> dg.MetadataValue[str]:
+    """The strongest contaminated documents as a table a person can check: item, score, span."""
+    strongest = sorted(rows, key=lambda row: (-row["score"], row["doc_id"]))[:MATCHES_SHOWN]
+    shown = [
+        (row["doc_id"], f"{row['benchmark']} #{row['question_index']}", f"{row['score']:.2f}", row["evidence"])
+        for row in strongest
+    ]
     return dg.MetadataValue.md(markdown_table(["doc_id", "benchmark item", "score", "span of the document"], shown))
 
 

@@ -17,15 +17,11 @@ class ComponentTable:
 
 # In the order of the paper's Table 1, which is the order of the pile.
 COMPONENT_TABLES: tuple[ComponentTable, ...] = (
-    ComponentTable(
-        name="open_web_math", source="open_web_math", component="open_web_math", group="open_web_math"
-    ),
+    ComponentTable(name="open_web_math", source="open_web_math", component="open_web_math", group="open_web_math"),
     ComponentTable(name="cc_en_math", source="cc_en", component="cc_en_math", group="cc_en_math"),
     ComponentTable(name="synthetic", source="synthetic", component="synthetic", group="synthetic"),
     ComponentTable(name="code_python", source="starcoder_python", component="code", group="code"),
-    ComponentTable(
-        name="code_jupyter_scripts", source="starcoder_jupyter_scripts", component="code", group="code"
-    ),
+    ComponentTable(name="code_jupyter_scripts", source="starcoder_jupyter_scripts", component="code", group="code"),
     ComponentTable(
         name="code_jupyter_structured", source="starcoder_jupyter_structured", component="code", group="code"
     ),

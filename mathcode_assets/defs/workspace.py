@@ -56,16 +56,8 @@ class Workspace:
         Raises:
             SourcesFileError: an unknown name or a value of another type. Names the setting.
         """
-        given = dict(self.sources.settings.get(section, {}))
-        known = {f.name: f for f in dataclasses.fields(config)}  # type: ignore[arg-type]
-        for name in given:
-            if name not in known:
-                where = f"{self.sources.name}: settings.{section}.{name}"
-                raise SourcesFileError(f"{where}: unknown; known are {', '.join(sorted(known))}")
-        try:
-            return config(**{name: _frozen(value) for name, value in given.items()})
-        except (TypeError, ValueError) as error:
-            raise SourcesFileError(f"{self.sources.name}: settings.{section}: {error}") from error
+        given = self.sources.settings.get(section, {})
+        return _configured(config, given, where=f"{self.sources.name}: settings.{section}")
 
     def version(self, key: str, partition: str = WHOLE) -> str:
         """Data version of a published partition.
@@ -137,6 +129,26 @@ def config_dict(config: Any) -> Mapping[str, Any]:
     return dataclasses.asdict(config)
 
 
-def _frozen(value: Any) -> Any:
-    """YAML lists as tuples: configs are frozen and hashable."""
-    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value
+def _configured(config: type[ConfigT], given: Mapping[str, Any], *, where: str) -> ConfigT:
+    default = config()
+    known = {f.name: getattr(default, f.name) for f in dataclasses.fields(config)}  # type: ignore[arg-type]
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            raise SourcesFileError(f"{where}.{name}: unknown; known are {', '.join(sorted(known))}")
+        values[name] = _typed(known[name], value, where=f"{where}.{name}")
+    try:
+        return config(**values)
+    except (TypeError, ValueError) as error:
+        raise SourcesFileError(f"{where}: {error}") from error
+
+
+def _typed(default: Any, value: Any, *, where: str) -> Any:
+    """A YAML value as its field wants it: nested configs built, lists as tuples, numbers by kind."""
+    if dataclasses.is_dataclass(default) and isinstance(value, Mapping):
+        return _configured(type(default), value, where=where)
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(value)
+    if default is not None and not isinstance(value, type(default) if type(default) is not float else int | float):
+        raise SourcesFileError(f"{where}: wants {type(default).__name__}, got {type(value).__name__} {value!r}")
+    return value

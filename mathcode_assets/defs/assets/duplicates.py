@@ -87,7 +87,9 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
     recipe = Recipe(
         code_version=CODE_VERSION,
         inputs=input_versions(*(table for _, table in tables)),
-        config={name: list(value) if isinstance(value, tuple) else value for name, value in config_dict(config).items()},
+        config={
+            name: list(value) if isinstance(value, tuple) else value for name, value in config_dict(config).items()
+        },
     )
     return FolderBuild(recipe=recipe, make=make)
 

@@ -1,0 +1,208 @@
+"""clean/*: the filtered documents that are neither copies nor contaminated, with their tokens counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.scan import scan_documents
+from mathcode_assets.defs.assets.consolidated import input_versions
+from mathcode_assets.defs.assets.contamination import INDEX_KEY, contamination_key, current_index
+from mathcode_assets.defs.assets.duplicates import duplicates_key
+from mathcode_assets.defs.assets.models import TOKENIZER
+from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
+from mathcode_assets.defs.checks import (
+    LICENCE_KNOWN,
+    contaminated_share_outcome,
+    matches_markdown,
+    rows_add_up,
+    rows_of,
+)
+from mathcode_assets.defs.components import COMPONENT_TABLES, ComponentTable
+from mathcode_assets.defs.partitions import partitions_def
+from mathcode_assets.defs.previews import document_preview
+from mathcode_assets.defs.resources import WorkspaceResource
+from mathcode_assets.defs.table_assets import LakeAsset, Outcome, TableBuild
+from mathcode_assets.defs.workspace import Withheld, Workspace
+from mathcode_assets.records import (
+    CLEAN_DOCUMENT,
+    CONTAMINATED,
+    EXACT_DUPLICATE,
+    NEAR,
+    NEAR_DUPLICATE,
+)
+from mathcode_assets.storage.consolidate import Tally, keep_rows
+from mathcode_assets.storage.lake import WHOLE, Table
+from mathcode_assets.storage.manifest import Accounting, Recipe
+from mathcode_assets.text.tokens import Tokenizer, load_tokenizer
+
+CODE_VERSION = "1"
+RESIDUAL_CHECK = "residual_contamination"
+_COPIES = frozenset({EXACT_DUPLICATE, NEAR_DUPLICATE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanConfig:
+    """drop_near: also drop documents that are only near a benchmark item; kept and reported by default."""
+
+    drop_near: bool = False
+
+
+def _clean(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
+    def build(workspace: Workspace, partition: str) -> TableBuild:
+        """One row is a document that goes into the mixture: kept by its filter, no copy, not contaminated.
+
+        Documents near a benchmark item stay (they are listed in the contamination attributes), unless
+        the sources file asks otherwise. A withheld shard is refused here too, whoever asks for it.
+        """
+        documents = workspace.lake.table(f"filtered/{component.name}", partition)
+        duplicates = workspace.lake.table(duplicates_key(component.name), partition)
+        contamination = workspace.lake.table(contamination_key(component.name), partition)
+        config = workspace.settings("clean", CleanConfig)
+        recipe = Recipe(
+            code_version=CODE_VERSION,
+            inputs=input_versions(documents, duplicates, contamination),
+            config={"drop_near": config.drop_near},
+            models={TOKENIZER: workspace.model_version(TOKENIZER)},
+        )
+        outcome = contaminated_share_outcome(workspace, contamination, component.source)
+        if not outcome.passed:
+            raise Withheld(f"{component.name}[{partition}]: {outcome.description}")
+        return _clean_build(workspace, documents, duplicates, contamination, config, recipe)
+
+    return build
+
+
+def _clean_build(
+    workspace: Workspace, documents: Table, duplicates: Table, contamination: Table, config: CleanConfig, recipe: Recipe
+) -> TableBuild:
+    copies, found = Tally(), Tally()
+    tokens: Counter[str] = Counter()
+    drop = frozenset({CONTAMINATED, NEAR} if config.drop_near else {CONTAMINATED})
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        verdicts = ["doc_id", "verdict"]
+        originals = keep_rows(
+            documents.batches(), duplicates.batches(columns=verdicts), drop_verdicts=_COPIES, tally=copies
+        )
+        # The scan's rows of the copies leave too, so that the rest stand beside their documents again.
+        scanned = keep_rows(
+            contamination.batches(columns=verdicts),
+            duplicates.batches(columns=verdicts),
+            drop_verdicts=_COPIES,
+            tally=Tally(),
+        )
+        clean = keep_rows(originals, scanned, drop_verdicts=drop, tally=found)
+        yield from with_tokens(clean, tokenizer_of(workspace), tokens)
+
+    def accounting(n_rows: int) -> Accounting:
+        dropped = dict(sorted((copies.dropped + found.dropped).items()))
+        return Accounting(n_in=copies.n_in, n_kept=n_rows, dropped=dropped)
+
+    return TableBuild(
+        recipe=recipe,
+        batches=batches,
+        accounting=accounting,
+        n_tokens=lambda: tokens["n_tokens"],
+        tokenizer=recipe.models[TOKENIZER],
+        facts=lambda: {"contaminated": found.dropped[CONTAMINATED]},
+    )
+
+
+def tokenizer_of(workspace: Workspace) -> Tokenizer:
+    """The promoted tokenizer, loaded once a process."""
+    return _loaded_tokenizer(workspace.model_folder(TOKENIZER) / "tokenizer.json")
+
+
+@lru_cache(maxsize=2)
+def _loaded_tokenizer(path: Path) -> Tokenizer:
+    return load_tokenizer(path)
+
+
+def with_tokens(
+    documents: Iterator[pa.RecordBatch], tokenizer: Tokenizer, total: Counter[str]
+) -> Iterator[pa.RecordBatch]:
+    """DOCUMENT batches as CLEAN_DOCUMENT batches; the tokens are added up in `total["n_tokens"]`."""
+    for batch in documents:
+        counts = tokenizer.count(batch.column("text").to_pylist())
+        total["n_tokens"] += int(counts.sum())
+        columns = [*batch.columns, pa.array(counts, pa.int32())]
+        yield pa.RecordBatch.from_arrays(columns, schema=CLEAN_DOCUMENT)
+
+
+def residual_outcome(workspace: Workspace, table: Table) -> Outcome:
+    """The published documents scanned again with the benchmark index as it is now: none may be contaminated."""
+    index, version = current_index(workspace)
+    config = workspace.settings("decontamination", DecontaminationConfig)
+    n_documents = 0
+    worst = []
+    columns = ["doc_id", "verdict", "benchmark", "question_index", "score", "evidence"]
+    for batch in scan_documents(table.batches(columns=["doc_id", "text"]), index, config):
+        n_documents += batch.num_rows
+        worst += batch.filter(pc.equal(batch.column("verdict"), CONTAMINATED)).select(columns).to_pylist()
+    return Outcome(
+        passed=not worst,
+        description=f"{len(worst)} of {n_documents} documents contaminated by the benchmark index {version[:12]}",
+        metadata={"residual": len(worst), "index": version, "evidence": matches_markdown(worst)},
+    )
+
+
+def residual_check(key: str, source: str | None) -> dg.AssetChecksDefinition:
+    """The residual scan of a table as a check of its own, so that it can run again when the index changes."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey(key.split("/")),
+        name=RESIDUAL_CHECK,
+        description=(
+            "Scans the published documents again with the current benchmark index. Red if any is contaminated, "
+            "so also where a benchmark was added after the scan that cleaned them."
+        ),
+        blocking=True,
+        additional_deps=[dg.AssetKey(INDEX_KEY.split("/"))],
+        partitions_def=partitions_def(source) if source else None,
+        automation_condition=dg.AutomationCondition.eager(),
+    )
+    def residual_contamination(
+        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource
+    ) -> dg.AssetCheckResult:
+        opened = workspace.open()
+        partition = context.partition_key if source else WHOLE
+        outcome = residual_outcome(opened, opened.lake.table(key, partition))
+        return dg.AssetCheckResult(
+            passed=outcome.passed, description=outcome.description, metadata=dict(outcome.metadata)
+        )
+
+    return residual_contamination
+
+
+ASSETS: list[LakeAsset] = [
+    LakeAsset(
+        key=f"clean/{component.name}",
+        build=_clean(component),
+        group=component.group,
+        schema=CLEAN_DOCUMENT,
+        partitioned_by=component.source,
+        deps=[
+            f"filtered/{component.name}",
+            duplicates_key(component.name),
+            contamination_key(component.name),
+            f"promoted/{TOKENIZER}",
+        ],
+        checks=[rows_add_up(CLEAN_DOCUMENT, rows_of(f"filtered/{component.name}")), LICENCE_KNOWN],
+        separate_checks=[RESIDUAL_CHECK],
+        kinds=frozenset({"parquet"}),
+        automation=BUILD_WHEN_CHANGED,
+        preview=document_preview,
+    )
+    for component in COMPONENT_TABLES
+]
+
+CHECKS = [residual_check(f"clean/{component.name}", component.source) for component in COMPONENT_TABLES]

@@ -1,0 +1,162 @@
+"""Decontamination: an index of the benchmarks, and each filtered shard scanned against it (paper §2.4).
+
+The blocking check on a shard's contaminated share sits on the scan, one step behind the filtered
+shard, because the scan is what a new benchmark makes stale: documents and deduplication stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.index import BenchmarkIndex, build_index, load
+from mathcode_assets.decontamination.scan import scan_documents
+from mathcode_assets.defs.assets.consolidated import counted, input_versions, verdict_counts
+from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
+from mathcode_assets.defs.checks import contaminated_share, rows_add_up, rows_of
+from mathcode_assets.defs.components import COMPONENT_TABLES, ComponentTable
+from mathcode_assets.defs.previews import decisions_preview
+from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, TableBuild
+from mathcode_assets.defs.workspace import Workspace, config_dict
+from mathcode_assets.records import CONTAMINATED, CONTAMINATION_ATTRIBUTES
+from mathcode_assets.sources.partitions import Partition, list_partitions
+from mathcode_assets.sources.quarantine import Quarantine, ReadReport
+from mathcode_assets.sources.readers import read_benchmark_items
+from mathcode_assets.storage.lake import Table
+from mathcode_assets.storage.manifest import Accounting, Recipe
+
+CODE_VERSION = "1"
+INDEX_KEY = "index/benchmarks"
+SOURCE_KEY = "source/benchmarks"
+
+
+def contamination_key(name: str) -> str:
+    """Key of a component's contamination attributes."""
+    return f"attributes/contamination/{name}"
+
+
+def benchmark_partitions(workspace: Workspace) -> list[Partition]:
+    """The benchmark files of the sources file, one partition each; none where it names none."""
+    spec = workspace.sources.benchmarks
+    return [] if spec is None else list_partitions(spec)
+
+
+def current_index(workspace: Workspace) -> tuple[BenchmarkIndex, str]:
+    """The published benchmark index and its data version.
+
+    Raises:
+        NotPublished: it is not there yet.
+    """
+    version = workspace.version(INDEX_KEY)
+    return _loaded(workspace.artifact_folder(INDEX_KEY)), version
+
+
+@lru_cache(maxsize=2)
+def _loaded(folder: Path) -> BenchmarkIndex:
+    return load(folder)
+
+
+def _index(workspace: Workspace, partition: str) -> FolderBuild:
+    """The benchmark items whose questions must not be in the pile, as an index of their n-grams (paper §2.4).
+
+    Instructions that all items of a benchmark share are found and left out; items without content and
+    items that two benchmarks share are reported.
+    """
+    config = workspace.settings("decontamination", DecontaminationConfig)
+    partitions = benchmark_partitions(workspace)
+
+    def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
+        quarantine, report = Quarantine(source="benchmarks"), ReadReport()
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for found in partitions:
+                for file in found.files:
+                    yield from read_benchmark_items(file, benchmark=found.key, quarantine=quarantine, report=report)
+
+        index = build_index(batches(), config)
+        index.save(folder)
+        accounting = Accounting(
+            n_in=report.n_records, n_kept=report.n_read, quarantined=dict(sorted(report.n_quarantined.items()))
+        )
+        return accounting, {
+            "benchmarks": {p.key: sum(report.files[f.relative_path] for f in p.files) for p in partitions}
+        }
+
+    recipe = Recipe(
+        code_version=CODE_VERSION,
+        inputs={f"benchmarks:{found.key}": found.fingerprint for found in partitions},
+        config=config_dict(config),
+    )
+    return FolderBuild(recipe=recipe, make=make)
+
+
+def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
+    def build(workspace: Workspace, partition: str) -> TableBuild:
+        """Which documents hold a benchmark item, which are only near one, with the span as evidence (paper §2.4).
+
+        One row is a document of the filtered shard. Contaminated ones are dropped later, near ones kept
+        and reported; a shard with too many is withheld as a whole.
+        """
+        documents = workspace.lake.table(f"filtered/{component.name}", partition)
+        config = workspace.settings("decontamination", DecontaminationConfig)
+        counts: dict[str, dict[str, int]] = {}
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            index, _ = current_index(workspace)
+            found = scan_documents(documents.batches(columns=["doc_id", "text"]), index, config)
+            yield from counted(found, ["verdict"], counts)
+
+        return TableBuild(
+            recipe=Recipe(
+                code_version=CODE_VERSION,
+                inputs=input_versions(documents, workspace.lake.table(INDEX_KEY)),
+                config=config_dict(config),
+            ),
+            batches=batches,
+            facts=lambda: verdict_counts(counts) | {"contaminated": counts.get("verdict", {}).get(CONTAMINATED, 0)},
+        )
+
+    return build
+
+
+def _preview(component: ComponentTable) -> Callable[[Workspace, Table], dict[str, Any]]:
+    def preview(workspace: Workspace, table: Table) -> dict[str, Any]:
+        documents = workspace.lake.table(f"filtered/{component.name}", table.partition)
+        return decisions_preview(workspace, table, documents)
+
+    return preview
+
+
+ASSETS: list[LakeAsset] = [
+    LakeAsset(
+        key=INDEX_KEY,
+        build=_index,
+        group="decontamination",
+        deps=[SOURCE_KEY],
+        kinds=frozenset({"numba"}),
+        automation=BUILD_WHEN_CHANGED,
+    ),
+    *(
+        LakeAsset(
+            key=contamination_key(component.name),
+            build=_scan(component),
+            group="decontamination",
+            schema=CONTAMINATION_ATTRIBUTES,
+            partitioned_by=component.source,
+            deps=[f"filtered/{component.name}", INDEX_KEY],
+            checks=[
+                rows_add_up(CONTAMINATION_ATTRIBUTES, rows_of(f"filtered/{component.name}")),
+                contaminated_share(component.source),
+            ],
+            kinds=frozenset({"parquet", "numba"}),
+            automation=BUILD_WHEN_CHANGED,
+            preview=_preview(component),
+        )
+        for component in COMPONENT_TABLES
+    ),
+]
