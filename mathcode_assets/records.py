@@ -159,6 +159,30 @@ LABEL = _schema(
     ],
 )
 
+TEXTBOOK_SKETCH = _schema(
+    "textbook_sketch/1",
+    [
+        _field("doc_id", pa.string(), "of the document sketched"),
+        _field("source_file", pa.string(), "file of the source, relative to its root"),
+        _field("name_words", pa.list_(pa.string()), "words of the file name, sorted, each once"),
+        _field("n_pages", pa.int32(), "pages of the PDF, 0 where unknown"),
+        _field("n_chars", pa.int64(), "characters of the text"),
+        _field("text_hash", pa.string(), "32 hex digits of the text's SHA-256"),
+        _field("word_sketch", pa.list_(pa.uint64()), "smallest hashes of the set of words, ascending"),
+        _field("shingle_sketch", pa.list_(pa.uint64()), "the same of the set of word 5-grams"),
+    ],
+)
+
+TEXTBOOK_EDITION = _schema(
+    "textbook_edition/1",
+    [
+        _field("doc_id", pa.string(), "of the copy that goes"),
+        _field("duplicate_of", pa.string(), "doc_id of the copy that stays"),
+        _field("rule", pa.string(), "equal_text, name_and_words or shared_text"),
+        _field("similarity", pa.float32(), "what the rule measured, [0, 1]"),
+    ],
+)
+
 ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     DOCUMENT,
     CLEAN_DOCUMENT,
@@ -170,6 +194,8 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     CONTAMINATION_ATTRIBUTES,
     BENCHMARK_ITEM,
     LABEL,
+    TEXTBOOK_SKETCH,
+    TEXTBOOK_EDITION,
 )
 
 
