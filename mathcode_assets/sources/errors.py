@@ -1,4 +1,4 @@
-"""The two ways a source can fail as a whole; single bad records go to the quarantine instead."""
+"""The ways a source can fail as a whole; single bad records go to the quarantine instead."""
 
 from __future__ import annotations
 
@@ -21,3 +21,7 @@ class UnreadableSource(Exception):
         self.detail = " ".join(detail.split())
         self.row = row
         super().__init__(f"{file}{'' if row is None else f', record {row}'}: {self.detail}")
+
+
+class BrokenStream(Exception):
+    """Data that end too early or are damaged; everything before was given out. Becomes UnreadableSource."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mathcode_assets.sources.errors import BrokenStream
 from mathcode_assets.sources.raw_records import (
     INVALID_JSON,
     INVALID_UTF8,
+    KEPT_BYTES,
     NOT_AN_OBJECT,
     RECORD_TOO_LARGE,
     RawRecords,
@@ -19,8 +22,9 @@ from mathcode_assets.sources.raw_records import (
     Rejected,
 )
 
-# What is kept of a record that is too large; the quarantine keeps no more.
-_KEPT_BYTES = 64 << 10
+# In an array outside and inside of strings: what changes where we are.
+_STRUCTURE = re.compile(rb'["\[\]{},]')
+_IN_STRING = re.compile(rb'["\\]')
 
 
 @dataclass(slots=True)
@@ -38,11 +42,24 @@ def json_lines(chunks: Iterable[bytes], limits: ReadLimits) -> RawRecords:
 
     Lines end at a newline byte only: U+2028, U+0085 and form feeds are part of the text.
     """
-    for line in split_lines(chunks, limits.max_record_bytes):
-        if line.size_bytes > limits.max_record_bytes:
-            yield _too_large(line, limits)
-        elif line.data and not line.data.isspace():
-            yield parse_record(line)
+    yield from _records(split_lines(chunks, limits.max_record_bytes), limits)
+
+
+def json_array(chunks: Iterable[bytes], limits: ReadLimits) -> RawRecords:
+    """One record for each element of a single JSON array.
+
+    Raises:
+        BrokenStream: after the last whole element, where the array is not closed or more follows it.
+    """
+    yield from _records(split_array(chunks, limits.max_record_bytes), limits)
+
+
+def _records(pieces: Iterable[Line], limits: ReadLimits) -> RawRecords:
+    for piece in pieces:
+        if piece.size_bytes > limits.max_record_bytes:
+            yield _too_large(piece, limits)
+        elif piece.data and not piece.data.isspace():
+            yield parse_record(piece)
 
 
 def split_lines(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Line]:
@@ -55,7 +72,7 @@ def split_lines(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Line]:
         pieces = chunk.split(b"\n")
         for piece in pieces[:-1]:
             if not parts:  # the usual case: a line within one chunk
-                yield Line(row, piece if len(piece) <= max_bytes else piece[:_KEPT_BYTES], len(piece))
+                yield Line(row, piece if len(piece) <= max_bytes else piece[:KEPT_BYTES], len(piece))
             else:
                 size = _extend(parts, size, piece, max_bytes)
                 yield Line(row, b"".join(parts), size)
@@ -66,11 +83,48 @@ def split_lines(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Line]:
         yield Line(row, b"".join(parts), size, is_ended=False)
 
 
+def split_array(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Line]:
+    """The elements of one JSON array, found by brackets and quotes alone, without their commas.
+
+    Raises:
+        BrokenStream: the array is not closed, or more than white space follows it.
+    """
+    row, size, parts = 0, 0, []
+    depth, is_string, is_escaped, is_closed = 0, False, False, False
+    for chunk in _without_mark(chunks):
+        start = 0
+        position = 1 if is_escaped else 0  # the escaped character is the first of this chunk
+        is_escaped = False
+        while match := (_IN_STRING if is_string else _STRUCTURE).search(chunk, position):
+            mark, position = match.group(), match.end()
+            if is_string:
+                is_string = mark != b'"'
+                is_escaped = is_string and position == len(chunk)
+                position += is_string
+            elif mark == b'"':
+                is_string = True
+            elif mark in b"[{":
+                depth += 1
+                start = position if depth == 1 else start
+            elif mark in b"]}" or depth == 1:
+                depth -= mark != b","
+                if depth == 0 or mark == b",":
+                    size = _extend(parts, size, chunk[start : match.start()], max_bytes)
+                    yield Line(row, b"".join(parts), size)
+                    row, size, parts, start = row + 1, 0, [], position
+                    is_closed = depth == 0
+        size = _extend(parts, size, chunk[start:], max_bytes)
+        if is_closed and any(part.strip() for part in parts):
+            raise BrokenStream("more follows the end of the JSON array")
+    if not is_closed:
+        raise BrokenStream("cut off: the JSON array is not closed")
+
+
 def _extend(parts: list[bytes], size: int, piece: bytes, max_bytes: int) -> int:
     if size + len(piece) <= max_bytes:
         parts.append(piece)
     elif size <= max_bytes:
-        parts[:] = [b"".join([*parts, piece[:_KEPT_BYTES]])[:_KEPT_BYTES]]
+        parts[:] = [b"".join([*parts, piece[:KEPT_BYTES]])[:KEPT_BYTES]]
     return size + len(piece)
 
 
@@ -90,7 +144,7 @@ def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _too_large(line: Line, limits: ReadLimits) -> Rejected:
     detail = f"{line.size_bytes:,} bytes, at most {limits.max_record_bytes:,} are read"
-    return Rejected(line.row, RECORD_TOO_LARGE, detail, line.data[:_KEPT_BYTES])
+    return Rejected(line.row, RECORD_TOO_LARGE, detail, line.data[:KEPT_BYTES])
 
 
 def parse_record(line: Line) -> Record | Rejected:

@@ -8,21 +8,14 @@ or whatever else fsspec opens. `*` stays within a folder, `**` goes below it.
 - A **file** or a **glob that names an ending** gives what it names; an ending the component cannot
   read is an error, so no data is left out in silence.
 
-| where | revision | fingerprint |
-|---|---|---|
-| local, and a file system without content tags | sha256 of the content | the same |
-| s3:// | version id where the bucket has versions, else the ETag | ETag |
-| hf:// | commit of the repository | sha256 of the large file, else git's blob id |
-
+Revision and fingerprint of a file are told in `fingerprints`.
 Files are listed anew at each call: nothing is remembered but the hash of a local file that has not
 changed in path, size and modification time.
 """
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +23,8 @@ from typing import Any
 import fsspec
 
 from mathcode_assets.config import BENCHMARKS_KEY, SourceSpec
-from mathcode_assets.sources.errors import SourceListingError
+from mathcode_assets.sources.errors import SourceListingError, UnreadableSource
+from mathcode_assets.sources.fingerprints import Identity, identity_of, is_local, local_identity
 from mathcode_assets.sources.hub import HUB_PREFIX, pin_to_commit
 
 # Longest first: an ending is cut off whole.
@@ -46,8 +40,6 @@ DATA_ENDINGS: tuple[str, ...] = (
 PDF_ENDINGS: tuple[str, ...] = (".pdf",)
 LABEL_ENDINGS: tuple[str, ...] = (*DATA_ENDINGS, ".csv")
 KNOWN_ENDINGS: tuple[str, ...] = (*DATA_ENDINGS, ".csv", ".pdf")
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -79,7 +71,8 @@ def list_files(spec: SourceSpec) -> list[SourceFile]:
             of the same relative path (also one file that two addresses name).
     """
     endings = PDF_ENDINGS if spec.key == "textbooks" else DATA_ENDINGS
-    files = _list(spec, spec.uris, spec.written_uris or spec.uris, endings)
+    written = spec.written_uris or spec.uris
+    files = _list(spec, spec.uris, written, revision=spec.revision, endings=endings)
     labels = {file.uri for file in list_label_files(spec)} if spec.labels else set()
     return [file for file in files if file.uri not in labels]
 
@@ -90,7 +83,7 @@ def list_label_files(spec: SourceSpec) -> list[SourceFile]:
     Raises:
         SourceListingError: as `list_files`.
     """
-    return _list(spec, spec.labels, spec.labels, LABEL_ENDINGS)
+    return _list(spec, spec.labels, spec.labels, revision=None, endings=LABEL_ENDINGS)
 
 
 def local_file(path: str | Path, *, address: str | None = None) -> SourceFile:
@@ -102,7 +95,27 @@ def local_file(path: str | Path, *, address: str | None = None) -> SourceFile:
     absolute = Path(path).absolute()
     if not absolute.is_file():
         raise SourceListingError(f"{path}: no such file")
-    return _source_file(_local_found(absolute, absolute.name), address or str(path))
+    return _source_file(absolute.name, str(absolute), address or str(path), local_identity(absolute))
+
+
+def check_unchanged(file: SourceFile) -> None:
+    """Raise unless the content is still what was listed; to be asked before anything is published.
+
+    Raises:
+        UnreadableSource: it has changed or gone. (On the hub the commit is pinned: nothing to ask.)
+    """
+    if file.uri.startswith(HUB_PREFIX):
+        return
+    try:
+        fs, path = fsspec.core.url_to_fs(file.uri)
+        fs.invalidate_cache()
+        found = identity_of(fs, path, fs.info(path), None).fingerprint
+    except Exception as error:  # each store has errors of its own
+        raise UnreadableSource(file.address, f"has gone since it was listed: {_one_line(error)}") from error
+    if found != file.fingerprint:
+        raise UnreadableSource(
+            file.address, f"has changed since it was listed: {file.fingerprint} to {found}"
+        )
 
 
 def ending_of(path: str, endings: Sequence[str] = KNOWN_ENDINGS) -> str | None:
@@ -112,64 +125,67 @@ def ending_of(path: str, endings: Sequence[str] = KNOWN_ENDINGS) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    relative_path: str
-    uri: str
-    size_bytes: int
-    revision: str
-    fingerprint: str
+class _Listed:
+    """What one address gives: files by relative path, and how many parts of it those replace."""
+
+    files: dict[str, tuple[str, Identity]]
+    n_parts: int
 
 
-def _source_file(found: _Found, address: str) -> SourceFile:
-    return SourceFile(
-        relative_path=found.relative_path,
-        uri=found.uri,
-        address=address,
-        size_bytes=found.size_bytes,
-        revision=found.revision,
-        fingerprint=found.fingerprint,
-    )
-
-
-def _list(spec: SourceSpec, uris: Sequence[str], written: Sequence[str], endings: Sequence[str]) -> list[SourceFile]:
+def _list(
+    spec: SourceSpec,
+    uris: Sequence[str],
+    written: Sequence[str],
+    *,
+    revision: str | None,
+    endings: Sequence[str],
+) -> list[SourceFile]:
     by_path: dict[str, SourceFile] = {}
     where = spec.key if spec.key == BENCHMARKS_KEY else f"sources.{spec.key}"
     for uri, shown in zip(uris, written, strict=True):
-        base = _base(shown)
         try:
-            found = sorted(_find(uri, spec.revision, endings), key=lambda file: file.relative_path)
+            listed = _listed(uri, revision, endings)
         except SourceListingError as error:
             raise SourceListingError(f"{where}: {shown}: {error}") from error
         except ImportError as error:
             raise SourceListingError(f"{where}: {shown}: {error} (s3:// wants the extra [s3])") from error
         except Exception as error:  # each store has errors of its own: S3, hub, HTTP, permissions
             raise SourceListingError(f"{where}: {shown}: cannot be listed: {_one_line(error)}") from error
-        for file in found:
-            other = by_path.get(file.relative_path)
+        base = _base(shown, listed.n_parts)
+        for relative, (file_uri, identity) in sorted(listed.files.items()):
+            other = by_path.get(relative)
             if other is not None:
                 raise SourceListingError(
-                    f"{where}: {shown}: {file.relative_path} is listed twice: {other.uri} and {file.uri}"
+                    f"{where}: {shown}: {relative} is listed twice: {other.uri} and {file_uri}"
                 )
-            address = f"{base}/{file.relative_path}" if base else file.relative_path
-            by_path[file.relative_path] = _source_file(file, address)
+            by_path[relative] = _source_file(relative, file_uri, base + relative, identity)
     return [by_path[path] for path in sorted(by_path)]
 
 
-def _base(written: str) -> str:
-    """The address below which relative paths lie, as written."""
+def _source_file(relative_path: str, uri: str, address: str, identity: Identity) -> SourceFile:
+    return SourceFile(
+        relative_path=relative_path,
+        uri=uri,
+        address=address,
+        size_bytes=identity.size_bytes,
+        revision=identity.revision,
+        fingerprint=identity.fingerprint,
+    )
+
+
+def _base(written: str, n_parts: int) -> str:
+    """The address as written without its last parts, which the relative paths replace."""
     scheme, mark, path = written.rpartition("://")
     parts = path.rstrip("/").split("/")
-    fixed = parts[: next((i for i, part in enumerate(parts) if _has_glob(part)), len(parts))]
-    if len(fixed) == len(parts) and ending_of(path):
-        fixed = fixed[:-1]
-    return scheme + mark + "/".join(part for i, part in enumerate(fixed) if part != "." or i)
+    fixed = "/".join(parts[: len(parts) - n_parts]).removeprefix("./")
+    return scheme + mark + (f"{fixed}/" if fixed or path.startswith("/") else "")
 
 
 def _has_glob(part: str) -> bool:
     return any(mark in part for mark in "*?[")
 
 
-def _find(uri: str, revision: str | None, endings: Sequence[str]) -> Iterator[_Found]:
+def _listed(uri: str, revision: str | None, endings: Sequence[str]) -> _Listed:
     commit = None
     if uri.startswith(HUB_PREFIX):
         uri, commit = pin_to_commit(uri, revision)
@@ -179,20 +195,14 @@ def _find(uri: str, revision: str | None, endings: Sequence[str]) -> Iterator[_F
     prefix, entries = _entries(fs, path, endings)
     if not entries:
         raise SourceListingError(f"no file with an ending of {', '.join(endings)} is there")
-    local = _is_local(fs)
-    for name, info in entries.items():
-        relative = name[len(prefix) :].lstrip("/")
-        if local:
-            yield _local_found(Path(name), relative)
-        else:
-            revision_found, fingerprint = _tags(fs, name, info, commit)
-            yield _Found(
-                relative_path=relative,
-                uri=fs.unstrip_protocol(name),
-                size_bytes=int(info["size"]),
-                revision=revision_found,
-                fingerprint=fingerprint,
-            )
+    files = {
+        name[len(prefix) :].lstrip("/"): (
+            name if is_local(fs) else fs.unstrip_protocol(name),
+            identity_of(fs, name, info, commit),
+        )
+        for name, info in entries.items()
+    }
+    return _Listed(files=files, n_parts=path.count("/") - prefix.count("/"))
 
 
 def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str, Mapping[str, Any]]]:
@@ -203,7 +213,9 @@ def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str,
     if not _has_glob(path):
         if not fs.isdir(path):
             raise SourceListingError(f"no such file or folder ({path})")
-        return path, _readable(path, fs.find(path, detail=True), endings)
+        # By default a local folder that may not be read is passed over in silence.
+        found = fs.find(path, detail=True, **({"on_error": "raise"} if is_local(fs) else {}))
+        return path, _readable(path, found, endings)
     parts = path.split("/")
     prefix = "/".join(parts[: next(i for i, part in enumerate(parts) if _has_glob(part))])
     found = {name: info for name, info in fs.glob(path, detail=True).items() if info["type"] == "file"}
@@ -226,56 +238,6 @@ def _readable(
         return any(part[:1] in (".", "_") for part in name[len(prefix) :].strip("/").split("/"))
 
     return {name: info for name, info in entries.items() if ending_of(name, endings) and not is_hidden(name)}
-
-
-def _is_local(fs: Any) -> bool:
-    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
-
-
-def _tags(fs: Any, name: str, info: Mapping[str, Any], commit: str | None) -> tuple[str, str]:
-    """Revision and fingerprint of a file that is not local."""
-    if commit is not None:
-        large = info.get("lfs")
-        return commit, f"sha256:{large['sha256']}" if large else f"git:{info['blob_id']}"
-    etag = info.get("ETag")
-    if etag:
-        tag = f"etag:{str(etag).strip(chr(34))}"
-        version = info.get("VersionId")
-        return (f"version:{version}" if version and version != "null" else tag), tag
-    with fs.open(name, "rb") as stream:
-        digest = f"sha256:{_sha256(stream)}"
-    return digest, digest
-
-
-# (path, size, mtime_ns) -> sha256: hashing reads the file whole, and observing happens every few minutes.
-_LOCAL_HASHES: dict[tuple[str, int, int], str] = {}
-_LOCAL_HASHES_LOCK = threading.Lock()
-
-
-def _local_found(path: Path, relative_path: str) -> _Found:
-    status = path.stat()
-    key = (str(path), status.st_size, status.st_mtime_ns)
-    with _LOCAL_HASHES_LOCK:
-        digest = _LOCAL_HASHES.get(key)
-    if digest is None:
-        with path.open("rb") as stream:
-            digest = f"sha256:{_sha256(stream)}"
-        with _LOCAL_HASHES_LOCK:
-            _LOCAL_HASHES[key] = digest
-    return _Found(
-        relative_path=relative_path,
-        uri=str(path),
-        size_bytes=status.st_size,
-        revision=digest,
-        fingerprint=digest,
-    )
-
-
-def _sha256(stream: Any) -> str:
-    digest = hashlib.sha256()
-    while chunk := stream.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _one_line(error: BaseException) -> str:

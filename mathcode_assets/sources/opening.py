@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import fsspec
 import zstandard
 
-from mathcode_assets.sources.errors import UnreadableSource
+from mathcode_assets.sources.errors import BrokenStream, UnreadableSource
 from mathcode_assets.sources.listing import SourceFile
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -31,10 +31,6 @@ _ZSTD_SLICE_BYTES = 1 << 10
 _GZIP_OUT_BYTES = 1 << 20
 # zstd skippable frames (as written by pzstd): 0x184D2A50 to 0x184D2A5F, little-endian.
 _SKIPPABLE_TAIL = b"\x2a\x4d\x18"
-
-
-class BrokenStream(Exception):
-    """Compressed data that ends too early or is damaged; all data before it was given out."""
 
 
 @contextlib.contextmanager
@@ -89,7 +85,7 @@ def local_path(file: SourceFile) -> Iterator[Path]:
         yield copy
 
 
-def head(stream: BinaryIO, n_bytes: int = 8) -> bytes:
+def head(stream: BinaryIO, n_bytes: int = 4) -> bytes:
     """The first bytes of a seekable stream, which stays at its start."""
     first = stream.read(n_bytes)
     stream.seek(0)
@@ -120,7 +116,13 @@ def decompressed(stream: BinaryIO, *, name: str) -> Iterator[bytes]:
 
 
 def _plain(stream: BinaryIO) -> Iterator[bytes]:
-    while chunk := stream.read(_READ_BYTES):
+    while True:
+        try:
+            chunk = stream.read(_READ_BYTES)
+        except Exception as error:  # each store has errors of its own
+            raise BrokenStream(f"cannot be read: {type(error).__name__}: {error}") from error
+        if not chunk:
+            return
         yield chunk
 
 
@@ -133,7 +135,7 @@ def _zstd(stream: BinaryIO) -> Iterator[bytes]:
     """Frames one after another, as `cat a.zst b.zst` and pzstd leave them."""
     decoder = zstandard.ZstdDecompressor()
     frame: Any = None
-    while chunk := stream.read(_READ_BYTES):
+    for chunk in _plain(stream):
         view = memoryview(chunk)
         while view:
             part, view = view[:_ZSTD_SLICE_BYTES], view[_ZSTD_SLICE_BYTES:]
@@ -155,7 +157,7 @@ def _zstd(stream: BinaryIO) -> Iterator[bytes]:
 def _gzip(stream: BinaryIO) -> Iterator[bytes]:
     """Members one after another; zero bytes after the last one are padding, as gzip itself takes them."""
     member: Any = None
-    while chunk := stream.read(_READ_BYTES):
+    for chunk in _plain(stream):
         while chunk:
             if member is None:
                 chunk = chunk.lstrip(b"\0") if not chunk.startswith(GZIP_MAGIC) else chunk

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from mathcode_assets.sources.errors import UnreadableSource
 from mathcode_assets.sources.listing import SourceFile
 from mathcode_assets.sources.opening import open_raw
-from mathcode_assets.sources.raw_records import RawRecords, ReadLimits, Record
+from mathcode_assets.sources.raw_records import RawRecords, Record
 
 _BATCH_BYTES = 4 << 20
 _MAX_BATCH_ROWS = 512
@@ -25,17 +25,19 @@ _REMOTE_BUFFER_BYTES = 4 << 20
 
 def parquet_records(
     file: SourceFile,
-    limits: ReadLimits,
     *,
     needed: Sequence[Sequence[str]],
+    present: Sequence[Sequence[str]] = (),
     only: Sequence[str] | None = None,
 ) -> RawRecords:
     """One record a row.
 
+    A value that is too large is in memory before its size is known; `fields` refuses it.
+
     Args:
         file: not empty.
-        limits: not used here: a value is in memory as soon as its page is.
         needed: for each needed field the names it may have; one of them must be a column of text.
+        present: the same for columns of any type.
         only: read these columns and no others.
 
     Raises:
@@ -43,7 +45,7 @@ def parquet_records(
             is missing or not text; names the columns there are.
     """
     with _opened(file) as parquet:
-        check_columns(file, parquet.schema_arrow, needed)
+        check_columns(file, parquet.schema_arrow, needed, present)
         columns = None if only is None else [name for name in parquet.schema_arrow.names if name in only]
         row = 0
         for group in range(parquet.num_row_groups):
@@ -84,19 +86,22 @@ def _opened(file: SourceFile) -> Iterator[pq.ParquetFile]:
             yield parquet
 
 
-def check_columns(file: SourceFile, schema: pa.Schema, needed: Sequence[Sequence[str]]) -> None:
-    """Raise unless each needed field has a column of text.
+def check_columns(
+    file: SourceFile, schema: pa.Schema, needed: Sequence[Sequence[str]], present: Sequence[Sequence[str]]
+) -> None:
+    """Raise unless each needed field has a column of text, and each other one a column.
 
     Raises:
         UnreadableSource: names the columns wanted and found.
     """
     found = ", ".join(f"{field.name} ({field.type})" for field in schema) or "no column"
-    for names in needed:
-        present = [name for name in names if name in schema.names]
-        if not present:
+    for names in (*needed, *present):
+        have = [name for name in names if name in schema.names]
+        if not have:
             raise UnreadableSource(file.address, f"no column {' or '.join(names)}; found: {found}")
-        if not any(_is_text(schema.field(schema.get_all_field_indices(name)[0]).type) for name in present):
-            raise UnreadableSource(file.address, f"column {present[0]} is not text; found: {found}")
+        dtype = schema.field(schema.get_all_field_indices(have[0])[0]).type
+        if names in needed and not _is_text(dtype):
+            raise UnreadableSource(file.address, f"column {have[0]} is not text; found: {found}")
 
 
 def _is_text(dtype: pa.DataType) -> bool:

@@ -17,6 +17,9 @@ INVALID_JSON = "invalid_json"
 NOT_AN_OBJECT = "not_an_object"
 RECORD_TOO_LARGE = "record_too_large"
 
+# What is kept of a record that is too large; the quarantine keeps no more of any.
+KEPT_BYTES = 64 << 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLimits:
@@ -45,7 +48,11 @@ class Record:
         """What a quarantine keeps of it."""
         if self.raw is not None:
             return self.raw
-        return json.dumps(self.fields, default=repr, ensure_ascii=True).encode()
+        short = {
+            name: value[:KEPT_BYTES] if isinstance(value, str | bytes) else value
+            for name, value in self.fields.items()
+        }
+        return json.dumps(short, default=repr).encode()
 
 
 @dataclass(slots=True)

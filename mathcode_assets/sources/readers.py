@@ -33,14 +33,11 @@ import pyarrow as pa
 
 from mathcode_assets.records import BENCHMARK_ITEM, LABEL
 from mathcode_assets.sources.benchmarks import BENCHMARK_FIELDS, QUESTION_NAMES, benchmark_row
-from mathcode_assets.sources.csv_records import csv_records
 from mathcode_assets.sources.documents import DocumentBatches, document_row, encodable
 from mathcode_assets.sources.errors import UnreadableSource
 from mathcode_assets.sources.fields import FieldError, optional_text, text_field
-from mathcode_assets.sources.json_records import json_lines
-from mathcode_assets.sources.listing import SourceFile, ending_of
-from mathcode_assets.sources.opening import PARQUET_MAGIC, BrokenStream, decompressed, head, open_raw
-from mathcode_assets.sources.parquet_records import parquet_records
+from mathcode_assets.sources.formats import raw_records
+from mathcode_assets.sources.listing import SourceFile
 from mathcode_assets.sources.quarantine import Quarantine, ReadReport
 from mathcode_assets.sources.raw_records import RawRecords, ReadLimits, Record, Rejected
 
@@ -138,45 +135,8 @@ def read_labels(
         return row, 100
 
     only = (*LABEL_ID_NAMES, *LABEL_NAMES, *SPLIT_NAMES)
-    records = raw_records(file, limits, needed=[LABEL_NAMES], only=only)
+    records = raw_records(file, limits, needed=[LABEL_NAMES], present=[LABEL_ID_NAMES], only=only)
     yield from _batches(records, row_of, DocumentBatches(LABEL), file, quarantine, report)
-
-
-def raw_records(
-    file: SourceFile,
-    limits: ReadLimits,
-    *,
-    needed: Sequence[Sequence[str]],
-    only: Sequence[str] | None = None,
-) -> RawRecords:
-    """The records of a file in any of the formats; none for a file of no bytes.
-
-    Raises:
-        UnreadableSource: as `read_documents`.
-    """
-    if file.size_bytes == 0:
-        return
-    with open_raw(file) as stream:
-        is_parquet = head(stream, 4) == PARQUET_MAGIC or ending_of(file.relative_path) == ".parquet"
-        if not is_parquet:
-            yield from _text_records(file, stream, limits)
-            return
-    yield from parquet_records(file, limits, needed=needed, only=only)
-
-
-def _text_records(file: SourceFile, stream: Any, limits: ReadLimits) -> RawRecords:
-    if ending_of(file.relative_path) == ".csv":
-        yield from csv_records(stream)
-        return
-    n_read = 0
-    try:
-        for record in json_lines(decompressed(stream, name=file.relative_path), limits):
-            yield record
-            n_read = record.row + 1
-    except BrokenStream as error:
-        raise UnreadableSource(file.address, str(error), row=n_read) from error
-    except OSError as error:
-        raise UnreadableSource(file.address, f"cannot be read: {error}", row=n_read) from error
 
 
 def _batches(
