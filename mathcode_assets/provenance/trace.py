@@ -12,6 +12,8 @@ it stands in the quarantine table of its partition.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,28 +22,20 @@ import duckdb
 
 from mathcode_assets.records import CONTAMINATED, EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE
 
-# The layers of the lake in the order a document meets them: prefix of the view, name of the step.
-# The longer prefix comes before the shorter one that it begins with.
-_LAYERS: tuple[tuple[str, str], ...] = (
-    ("raw__", "source"),
-    ("attributes__contamination__", "decontamination"),
-    ("attributes__duplicates__", "deduplication"),
-    ("attributes__", "filter"),
-    ("filtered__", "filtered"),
-    ("translated__", "translated"),
-    ("clean__", "clean"),
-    ("mixture__", "pile"),
+# The layers of the lake: prefix of the view, name of the step, and the place of the step on the way.
+# The longer prefix comes before the shorter one that it begins with. A filter and what it kept share a
+# place: a component filtered in rounds goes through both once a round.
+_LAYERS: tuple[tuple[str, str, int], ...] = (
+    ("raw__", "source", 0),
+    ("attributes__contamination__", "decontamination", 3),
+    ("attributes__duplicates__", "deduplication", 4),
+    ("attributes__", "filter", 1),
+    ("filtered__", "filtered", 1),
+    ("translated__", "translated", 2),
+    ("clean__", "clean", 5),
+    ("mixture__", "pile", 6),
 )
-_ORDER = (
-    "source",
-    "filter",
-    "filtered",
-    "translated",
-    "decontamination",
-    "deduplication",
-    "clean",
-    "pile",
-)
+_ROUND = re.compile(r"_round(\d+)$")
 
 _SOURCE_FACTS = (
     "source",
@@ -150,7 +144,15 @@ def _views(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 
 def _stage(table: str) -> str:
-    return next((stage for prefix, stage in _LAYERS if table.startswith(prefix)), "")
+    return next((stage for prefix, stage, _ in _LAYERS if table.startswith(prefix)), "")
+
+
+def _way_order(step: Step) -> tuple[int, int, str, str, str]:
+    """Sorts steps as a document meets them; the last round of a filter bears no number."""
+    place = next(place for _, stage, place in _LAYERS if stage == step.stage)
+    numbered = _ROUND.search(step.table)
+    last_round = sys.maxsize
+    return place, int(numbered[1]) if numbered else last_round, step.stage, step.table, step.partition
 
 
 def _doc_ids(
@@ -173,7 +175,7 @@ def _trace_document(
         for table, columns in views.items()
         for step in _steps_of_table(connection, table, columns, doc_id)
     ]
-    steps.sort(key=lambda step: (_ORDER.index(step.stage), step.table, step.partition))
+    steps.sort(key=_way_order)
     return Trace(
         doc_id=doc_id,
         steps=tuple(steps),
