@@ -1,1 +1,3 @@
 """MathCode-Pile as a Dagster asset graph."""
+
+__version__ = "0.1.0"

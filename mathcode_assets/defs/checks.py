@@ -245,10 +245,30 @@ def _token_budget(workspace: Workspace, table: Table, manifest: Manifest) -> Out
     )
 
 
+def _model_precision(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
+    limit = workspace.settings("checks", CheckConfig).min_model_precision
+    precision, recall = manifest.facts.get("precision"), manifest.facts.get("recall")
+    n_held_out = manifest.facts.get("held_out", 0)
+    if precision is None:
+        return Outcome(
+            passed=False, description=f"precision unknown: nothing predicted positive in {n_held_out} held out"
+        )
+    return Outcome(
+        passed=precision >= limit,
+        description=f"precision {precision:.3f} (wanted {limit:.2f}), recall {recall or 0:.3f} on {n_held_out} held out",
+        metadata={"precision": precision, "recall": recall or 0.0, "limit": limit},
+    )
+
+
 QUARANTINED_SHARE = TableCheck(
     name="quarantined_share",
     description="The share of records that could not be read; they are kept under quarantine/ with the reason.",
     evaluate=_quarantined,
+)
+MODEL_PRECISION = TableCheck(
+    name="model_precision",
+    description="Precision of the candidate on labelled documents it was not trained on.",
+    evaluate=_model_precision,
 )
 DUPLICATE_SHARE = TableCheck(
     name="duplicate_share",

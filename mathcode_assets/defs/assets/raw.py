@@ -12,6 +12,7 @@ from mathcode_assets.defs.previews import document_preview
 from mathcode_assets.defs.table_assets import LakeAsset, TableBuild
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import DOCUMENT
+from mathcode_assets.sources.listing import check_unchanged
 from mathcode_assets.sources.partitions import Partition
 from mathcode_assets.sources.quarantine import Quarantine, ReadReport
 from mathcode_assets.sources.readers import read_documents
@@ -61,6 +62,7 @@ def _raw_build(source: str, record: str) -> Callable[[Workspace, str], TableBuil
         def batches() -> Iterator[pa.RecordBatch]:
             for file in files.files:
                 yield from read_documents(file, source=source, quarantine=quarantine, report=report, licence=licence)
+                check_unchanged(file)  # else the manifest would name a fingerprint that was not read
 
         return TableBuild(
             recipe=source_recipe(workspace, source, files, CODE_VERSION),

@@ -1,0 +1,74 @@
+"""The code location: every asset, check, job and schedule, assembled explicitly.
+
+    build_definitions("sources.yaml", root="lake")
+
+The module's own `defs` (what `dg dev` loads) takes the sources file from MATHCODE_SOURCES, by
+default the embedded sample, and the lake's root from MATHCODE_ROOT.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from mathcode_assets.defs.assets import (
+    clean,
+    code,
+    contamination,
+    duplicates,
+    mixture,
+    models,
+    raw,
+    sources,
+    textbooks,
+    translated,
+    web,
+)
+from mathcode_assets.defs.jobs import JOBS, SCHEDULES
+from mathcode_assets.defs.resources import WorkspaceResource
+from mathcode_assets.defs.table_assets import LakeAsset
+from mathcode_assets.sample import sample_dir
+
+LAKE_ASSETS: list[LakeAsset] = [
+    asset
+    for module in (raw, textbooks, models, web, code, contamination, duplicates, clean, mixture)
+    for asset in module.ASSETS
+]
+
+
+def build_definitions(
+    sources_file: str | Path, *, root: str | None = None, resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """The graph over one sources file.
+
+    Args:
+        sources_file: local path of the YAML.
+        root: another root of the lake than the file names.
+        resources: replacements, for tests.
+    """
+    return dg.Definitions(
+        assets=[
+            *sources.source_definitions(LAKE_ASSETS),
+            *(asset.definition() for asset in LAKE_ASSETS),
+            *translated.SPECS,
+        ],
+        asset_checks=[*clean.CHECKS, *mixture.CHECKS],
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        resources={
+            "workspace": WorkspaceResource(sources_file=str(sources_file), root=root),
+            **(resources or {}),
+        },
+        # One process a run: a partition is minutes of work, and stages parallelise inside it.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(
+    os.environ.get("MATHCODE_SOURCES") or sample_dir() / "sources.yaml",
+    root=os.environ.get("MATHCODE_ROOT") or None,
+)

@@ -1,0 +1,145 @@
+"""The two web components: filtered OpenWebMath, and mathematics of CC-En in two rounds (paper §2.1)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from mathcode_assets.corpus import cc_en_math, openwebmath
+from mathcode_assets.defs.assets.consolidated import (
+    attributes_asset,
+    counted,
+    filtered_asset,
+    input_versions,
+    verdict_counts,
+)
+from mathcode_assets.defs.assets.models import OPEN_WEB_MATH, ROUND1, ROUND2
+from mathcode_assets.defs.table_assets import LakeAsset, TableBuild
+from mathcode_assets.defs.workspace import Workspace, config_dict
+from mathcode_assets.filtering.classifier import Classifier, load
+from mathcode_assets.filtering.tagging import tag_with_threshold
+from mathcode_assets.storage.manifest import Recipe
+
+CODE_VERSION = "1"
+
+
+def classifier_of(workspace: Workspace, name: str) -> Classifier:
+    """The promoted classifier, loaded once a process.
+
+    Raises:
+        NotPublished: none is promoted.
+    """
+    return _loaded(workspace.model_folder(name))
+
+
+@lru_cache(maxsize=4)
+def _loaded(folder: Path) -> Classifier:
+    return load(folder)
+
+
+def _open_web_math(workspace: Workspace, partition: str) -> TableBuild:
+    """Whether a page of OpenWebMath is mathematics; `score` is the classifier's probability (paper §2.1)."""
+    raw = workspace.lake.table("raw/open_web_math", partition)
+    config = workspace.settings("open_web_math", openwebmath.OpenWebMathConfig)
+    counts: dict[str, dict[str, int]] = {}
+    return TableBuild(
+        recipe=Recipe(
+            code_version=CODE_VERSION,
+            inputs=input_versions(raw),
+            config=config_dict(config),
+            models={OPEN_WEB_MATH: workspace.model_version(OPEN_WEB_MATH)},
+        ),
+        batches=lambda: counted(
+            openwebmath.tag_with_classifier(
+                raw.batches(columns=["doc_id", "text"]), classifier_of(workspace, OPEN_WEB_MATH), config
+            ),
+            ["verdict", "reason"],
+            counts,
+        ),
+        facts=lambda: verdict_counts(counts),
+    )
+
+
+def _round(workspace: Workspace, partition: str, *, documents: str, model: str, threshold: float) -> TableBuild:
+    table = workspace.lake.table(documents, partition)
+    counts: dict[str, dict[str, int]] = {}
+    return TableBuild(
+        recipe=Recipe(
+            code_version=CODE_VERSION,
+            inputs=input_versions(table),
+            config={"threshold": threshold},
+            models={model: workspace.model_version(model)},
+        ),
+        batches=lambda: counted(
+            tag_with_threshold(
+                table.batches(columns=["doc_id", "text"]), classifier_of(workspace, model), threshold=threshold
+            ),
+            ["verdict", "reason"],
+            counts,
+        ),
+        facts=lambda: verdict_counts(counts),
+    )
+
+
+def _round1(workspace: Workspace, partition: str) -> TableBuild:
+    """Round 1: how much a page of the crawl is like filtered OpenWebMath, `score` in [0, 1] (paper §2.1)."""
+    threshold = workspace.settings(ROUND1, cc_en_math.Round1Config).threshold
+    return _round(workspace, partition, documents="raw/cc_en", model=ROUND1, threshold=threshold)
+
+
+def _round2(workspace: Workspace, partition: str) -> TableBuild:
+    """Round 2: whether a page of round 1's output is mathematics, `score` in [0, 1] (paper §2.1)."""
+    threshold = workspace.settings(ROUND2, cc_en_math.Round2Config).threshold
+    return _round(workspace, partition, documents="filtered/cc_en_math_round1", model=ROUND2, threshold=threshold)
+
+
+ASSETS: list[LakeAsset] = [
+    attributes_asset(
+        "open_web_math",
+        documents="raw/open_web_math",
+        source="open_web_math",
+        group="open_web_math",
+        build=_open_web_math,
+        deps=[f"promoted/{OPEN_WEB_MATH}"],
+        kinds=frozenset({"fasttext"}),
+    ),
+    filtered_asset(
+        "open_web_math",
+        documents="raw/open_web_math",
+        source="open_web_math",
+        group="open_web_math",
+        what="One row is a mathematical page of OpenWebMath: filtered-OpenWebMath (paper §2.1).",
+    ),
+    attributes_asset(
+        "cc_en_math_round1",
+        documents="raw/cc_en",
+        source="cc_en",
+        group="cc_en_math",
+        build=_round1,
+        deps=[f"promoted/{ROUND1}"],
+        kinds=frozenset({"fasttext"}),
+    ),
+    filtered_asset(
+        "cc_en_math_round1",
+        documents="raw/cc_en",
+        source="cc_en",
+        group="cc_en_math",
+        what="One row is a page of the crawl that round 1 keeps; round 2 filters it again (paper §2.1).",
+    ),
+    attributes_asset(
+        "cc_en_math",
+        documents="filtered/cc_en_math_round1",
+        source="cc_en",
+        group="cc_en_math",
+        build=_round2,
+        deps=[f"promoted/{ROUND2}"],
+        kinds=frozenset({"fasttext"}),
+    ),
+    filtered_asset(
+        "cc_en_math",
+        documents="filtered/cc_en_math_round1",
+        source="cc_en",
+        group="cc_en_math",
+        what="One row is a mathematical page of CC-En: filtered-CC-En-math (paper §2.1).",
+    ),
+]
