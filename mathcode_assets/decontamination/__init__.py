@@ -1,1 +1,1 @@
-"""Benchmark questions found inside documents: index, scan, self-test, and the paper's own rule for comparison."""
+"""Benchmark questions inside documents: index, scan, self-test, the paper's own rule for comparison."""

@@ -30,17 +30,19 @@ class DecontaminationConfig:
     gap_tokens: int = 400  # between two halves of one question; further apart they are joined by their union
     max_alignments: int = 48  # for one item in one stretch of document, best n-gram evidence first
 
-    # --- verdict ---
+    # --- verdict; weights are nats (idf of a token times the rarity of the n-grams around it) ---
     short_tokens: int = 13  # below, the question must be there word for word (issue: about 570 in MATH)
-    near_coverage: float = 0.5  # of the item's token weight
+    near_coverage: float = 0.6  # of the item's token weight, other numbers in their places counted as there
+    near_words: float = 0.5  # ... and of the weight of its words: two lists of numbers are not near
+    near_information: float = 12.0  # nats
     contaminated_coverage: float = 0.72  # tuned: single-word edits keep 0.8, a shared theorem 0.5
-    cut_coverage: float = (
-        0.5  # for an item cut at 70 %: it must begin where the item begins and stop at a line end
-    )
-    min_information: float = 30.0  # nats of matched token weight; tuned on templates and theorem statements
-    short_information: float = (
-        22.0  # nats; a short question with less needs its answer near, or a line of its own
-    )
-    trivial_information: float = 9.0  # nats; below this even the answer near it proves nothing
+    min_words: int = 6  # an item with fewer is a formula: it must be there whole, or cut
+    complete_information: float = 12.0  # nats, where every token is there
+    partial_information: float = 25.0  # nats, where some are missing
+    cut_share: float = 0.58  # of the tokens, for an item cut at 70 % of its words
+    cut_information: float = 15.0  # nats
+    short_information: float = 22.0  # nats; a short question with less needs its answer near it, or a line of its own
+    trivial_information: float = 14.0  # nats; a short question with less needs both
     answer_window: int = 80  # tokens after a short question in which its answer counts as near
+    trivial_answer_window: int = 20  # the same for a trivial question, whose answer is near by chance
     evidence_characters: int = 600

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ from mathcode_assets.records import BENCHMARK_ITEM, check_batch
 from mathcode_assets.text.normalise import Tokens, tokenise
 
 FORMAT = 1  # of the saved folder; also part of the version, so a changed kernel gives a new version
+_TOKEN_ARRAYS = ("offsets", "token_hash", "token_number", "token_word", "token_core", "token_weight")
+# A page that quotes a question shows its figure as an image: the figure's code must not be missed in it.
+_FIGURE = re.compile(rb"\[asy\].*?(?:\[/asy\]|\Z)|\\begin\{tikzpicture\}.*?(?:\\end\{tikzpicture\}|\Z)", re.DOTALL)
+_FIGURE_WEIGHT = 0.05
 ITEMS_FILE, ARRAYS_FILE, META_FILE = "items.arrow", "arrays.npz", "index.json"
 
 
@@ -34,6 +39,8 @@ class BenchmarkIndex:
     offsets: np.ndarray  # int64[n_items + 1] into the token arrays
     token_hash: np.ndarray  # uint64
     token_number: np.ndarray  # bool
+    token_word: np.ndarray  # bool, two letters or more
+    token_core: np.ndarray  # bool, false inside the code of a figure
     token_weight: np.ndarray  # float32, nats: idf of the token times the rarity of the n-grams around it
     postings: Postings
     hygiene: HygieneReport
@@ -102,15 +109,18 @@ def build_index(
     hashes = _joined([t.hashes for t in tokens], np.uint64)
     numbers = _joined([t.is_number for t in tokens], np.bool_)
     widths = _joined([t.stops - t.starts for t in tokens], np.int64)
-    postings, rarity = build_postings(offsets, hashes, numbers, widths, config)
-    weight = (_token_idf(offsets, hashes) * rarity).astype(np.float32)
+    core = _joined([_outside_figures(q, t) for q, t in zip(_questions(table), tokens, strict=True)], np.bool_)
+    importance = np.where(core, 1.0, _FIGURE_WEIGHT)
+    postings, rarity = build_postings(offsets, hashes, numbers, widths, importance, config)
+    weight = (_token_idf(offsets, hashes) * rarity * importance).astype(np.float32)
     hygiene = HygieneReport(
         instructions=instructions,
         without_content=_names(table, np.flatnonzero(lengths < config.min_tokens)),
         shared=find_shared(table, tokens),
     )
     parts: dict[str, Any] = {
-        "offsets": offsets, "token_hash": hashes, "token_number": numbers, "token_weight": weight,
+        "offsets": offsets, "token_hash": hashes, "token_number": numbers, "token_word": ~numbers & (widths > 1),
+        "token_core": core, "token_weight": weight,
         "postings": postings, "hygiene": hygiene,
     }  # fmt: skip
     return BenchmarkIndex(items=table, version=_version(table, parts), **parts)
@@ -153,6 +163,18 @@ def _without_instructions(
     return tokens, table, found
 
 
+def _questions(table: pa.Table) -> list[str]:
+    return table["question"].to_pylist()
+
+
+def _outside_figures(question: str, tokens: Tokens) -> np.ndarray:
+    """Which tokens are not code of a figure; all of them where nothing else is there."""
+    outside = np.ones(len(tokens), np.bool_)
+    for figure in _FIGURE.finditer(question.encode()):
+        outside &= (tokens.starts < figure.start()) | (tokens.starts >= figure.end())
+    return outside if outside.any() else ~outside
+
+
 def _token_idf(offsets: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Inverse document frequency of each token over the items, nats."""
     n_items = len(offsets) - 1
@@ -177,7 +199,7 @@ def _names(table: pa.Table, rows: np.ndarray) -> list[str]:
 
 def _arrays(index: BenchmarkIndex) -> dict[str, np.ndarray]:
     arrays = {
-        name: getattr(index, name) for name in ("offsets", "token_hash", "token_number", "token_weight")
+        name: getattr(index, name) for name in _TOKEN_ARRAYS
     }
     return arrays | {
         f"postings_{name}": getattr(index.postings, name) for name in Postings.__dataclass_fields__
@@ -188,7 +210,7 @@ def _version(table: pa.Table, parts: dict[str, Any]) -> str:
     digest = hashlib.sha256(f"benchmark index {FORMAT}\n".encode())
     for row in table.to_pylist():
         digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True).encode())
-    for name in ("offsets", "token_hash", "token_number", "token_weight"):
+    for name in _TOKEN_ARRAYS:
         digest.update(np.ascontiguousarray(parts[name]).tobytes())
     for name in Postings.__dataclass_fields__:
         digest.update(np.ascontiguousarray(getattr(parts["postings"], name)).tobytes())

@@ -41,16 +41,23 @@ def build_postings(
     hashes: np.ndarray,
     numbers: np.ndarray,
     widths: np.ndarray,
+    importance: np.ndarray,
     config: DecontaminationConfig,
 ) -> tuple[Postings, np.ndarray]:
     """The table, and for each token the mean rarity in [0, 1] of the n-grams it is part of."""
     keys, exact, owner, position, rarity, gram = _grams(offsets, hashes, numbers, widths, config)
-    token_rarity = _token_rarity(offsets, owner, position, rarity, gram)
+    # A number in a template is what makes the question that question, so it counts by its exact n-grams.
+    token_rarity = np.where(
+        numbers,
+        _token_rarity(offsets, owner, position, _rarity(exact, owner, len(offsets) - 1), gram),
+        _token_rarity(offsets, owner, position, rarity, gram),
+    )
     frequency = _frequency(keys, owner)
     kept = frequency <= config.max_exact_items
     keys, exact, owner, position, rarity = (a[kept] for a in (keys, exact, owner, position, rarity))
-    total = np.bincount(owner, rarity, len(offsets) - 1)
-    share = (rarity / np.maximum(total[owner], 1e-9)).astype(np.float32)
+    weight = rarity * importance[offsets[owner] + position]
+    total = np.bincount(owner, weight, len(offsets) - 1)
+    share = (weight / np.maximum(total[owner], 1e-9)).astype(np.float32)
     order = np.lexsort((position, owner, keys))
     keys, exact, owner, position, share = (a[order] for a in (keys, exact, owner, position, share))
     unique, first, count = np.unique(keys, return_index=True, return_counts=True)
@@ -90,14 +97,18 @@ def _grams(offsets, hashes, numbers, widths, config):
     soft, whole, owner, position, poor, gram = (
         np.concatenate([np.zeros(0, d), *c]).astype(d) for c, d in zip(columns, dtypes, strict=True)
     )
-    n_items = max(len(offsets) - 1, 1000)
     frequency = _frequency(soft, owner)
     by_exact = poor | (gram == SHORT_GRAM)
     with_number = _with_number(owner, position, gram, offsets, numbers)
     by_exact |= with_number & (frequency > config.max_gram_items)
     keys = np.where(by_exact, whole, soft)
-    rarity = (np.log((n_items + 1) / _frequency(keys, owner)) / np.log(n_items + 1)) ** 2
-    return keys, whole, owner, position, rarity, gram
+    return keys, whole, owner, position, _rarity(keys, owner, len(offsets) - 1), gram
+
+
+def _rarity(keys: np.ndarray, owner: np.ndarray, n_items: int) -> np.ndarray:
+    """Squared relative idf of each n-gram, in [0, 1]; squared, so that templates weigh little."""
+    n_items = max(n_items, 1000)  # two items say nothing about language
+    return (np.log((n_items + 1) / _frequency(keys, owner)) / np.log(n_items + 1)) ** 2
 
 
 def _with_number(owner, position, gram, offsets, numbers):

@@ -18,10 +18,9 @@ from mathcode_assets.records import CLEAN, CONTAMINATED, NEAR
 from mathcode_assets.text.normalise import Tokens, operators, tokenise
 
 _CONTEXT = 160  # bytes looked at before and after a span to see whether it stands alone
-_DRESS = " \t$*_>\"'“”‘’()[]|`~\\{}&"
-_BEFORE = re.compile(r"(?:^|[\n\r\u2028.?!:;]|(?:\(?[a-z0-9]{1,3}[.)]))$", re.IGNORECASE)
-_AFTER = re.compile(r"^(?:$|[\n\r\u2028?!]|\.(?!\d)|…)")
-_CUT = re.compile(r"^[\s$*_)\]}.,;:\\\"'”]*?(?:$|\n|\u2028|\.\.\.|…|\\n)")
+_LABEL_BYTES = 3  # "1.", "(a)", "Q:" before a question
+_BORDER = re.compile(r"[\n\r\u2028?!:;…]|\.(?!\d)")
+_CUT = re.compile(r"[\n\r\u2028…]|\.\.\.|\\n|$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,10 @@ class Aligned:
     changed: int  # numbers with another number in their place
     lost: int  # numbers inside the span with nothing in their place
     numbers: int  # numbers inside the span
-    is_run: bool  # every token of the item, one after the other
+    words: float  # weighted share of the item's words that are there
+    n_words: int  # of the item
+    is_whole: bool  # every token of the item, the code of figures apart
+    is_run: bool  # ... one after the other
 
 
 def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window: Tokens) -> Aligned | None:
@@ -49,7 +51,8 @@ def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window
         return None
     target = np.where(on, placed, 0)
     equal = on & (index.token_hash[first:last] == window.hashes[target])
-    number = index.token_number[first:last]
+    number, core = index.token_number[first:last], index.token_core[first:last]
+    word = index.token_word[first:last] & core
     other = on & ~equal & number & window.is_number[target]
     weight = index.token_weight[first:last].astype(np.float64)
     total = max(float(weight.sum()), 1e-9)
@@ -70,7 +73,10 @@ def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window
         changed=int(other.sum()),
         lost=int((span & number & ~equal & ~other).sum()),
         numbers=int((number & (span | other)).sum()),
-        is_run=bool(equal.all() and np.all(np.diff(placed) == 1)),
+        words=float(weight[equal & word].sum()) / max(float(weight[word].sum()), 1e-9),
+        n_words=int(word.sum()),
+        is_whole=bool(equal[core].all()),
+        is_run=bool(equal[core].all() and np.all(np.diff(placed[core]) == np.diff(np.flatnonzero(core)))),
     )
 
 
@@ -78,71 +84,110 @@ def verdict_of(
     aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
 ) -> str:
     """Clean, near or contaminated for one alignment in a document's bytes."""
-    length = len(aligned.equal)
-    if length < config.short_tokens:
+    if len(aligned.equal) < config.short_tokens:
         return _short_verdict(aligned, index, document, config)
-    if aligned.template < config.near_coverage:
-        return CLEAN
-    if aligned.changed or aligned.lost * 3 > aligned.numbers:
-        return NEAR
-    if aligned.information < config.min_information:
-        return NEAR
-    if aligned.coverage >= config.contaminated_coverage:
+    if not aligned.changed and aligned.lost * 3 <= aligned.numbers and _is_there(aligned, index, document, config):
         return CONTAMINATED
-    if aligned.coverage >= config.cut_coverage and _is_cut(aligned, document):
-        return CONTAMINATED
-    return NEAR
+    return _near_or_clean(aligned, config)
 
 
-def _is_cut(aligned: Aligned, document: bytes) -> bool:
+def _is_there(
+    aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
+) -> bool:
+    """Whether the words of the item are there: all of them, all but some, or all up to a cut."""
+    if aligned.is_whole:
+        return aligned.information >= config.complete_information
+    if _is_cut(aligned, index, document, config):
+        return True
+    return (
+        aligned.n_words >= config.min_words
+        and aligned.coverage >= config.contaminated_coverage
+        and aligned.words >= config.contaminated_coverage
+        and aligned.information >= config.partial_information
+    )
+
+
+def _near_or_clean(aligned: Aligned, config: DecontaminationConfig) -> str:
+    enough = aligned.template >= config.near_coverage and aligned.information >= config.near_information
+    return NEAR if enough and (aligned.words >= config.near_words or not aligned.n_words) else CLEAN
+
+
+def _is_cut(
+    aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
+) -> bool:
     """Whether the item was cut: its beginning is there word for word, and then the line ends."""
     there = np.flatnonzero(aligned.equal)
-    if there[0] > 1 or len(there) < 0.9 * (there[-1] + 1):
+    kept = int(there[-1]) + 1
+    if there[0] > 0 or len(there) < kept or aligned.information < config.cut_information:
+        return False
+    if _kept_share(aligned, index, kept) < config.cut_share:
         return False
     tail = document[aligned.last_byte : aligned.last_byte + _CONTEXT].decode("utf-8", "ignore")
-    return bool(_CUT.match(tail))
+    border = _CUT.search(tail)
+    if border is None or len(tokenise(tail[: border.start()])):
+        return False
+    return aligned.n_words >= config.min_words or _same_operators(aligned, index, document)
+
+
+def _kept_share(aligned: Aligned, index: BenchmarkIndex, kept: int) -> float:
+    """How much of the question its first tokens are, by tokens or by words between blanks, whichever is more.
+
+    Seventy per cent of the words may be half of the tokens, where a formula ends the question.
+    """
+    first, last = int(index.offsets[aligned.item]), int(index.offsets[aligned.item + 1])
+    core = index.token_core[first:last]
+    question = index.items["question"][aligned.item].as_py().encode()
+    stop = int(tokenise(question).stops[kept - 1])
+    by_words = len(question[:stop].split()) / max(1, len(question.split()))
+    return max(float(core[:kept].sum()) / max(1, int(core.sum())), by_words)
 
 
 def _short_verdict(
     aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
 ) -> str:
     """A short question must be there word for word, operators included, and must say something."""
-    if aligned.template < 0.8:
-        return CLEAN
     if not aligned.is_run or not _same_operators(aligned, index, document):
-        return NEAR if aligned.information >= config.trivial_information else CLEAN
+        return _near_or_clean(aligned, config)
     if aligned.information >= config.short_information:
         return CONTAMINATED
-    if aligned.information < config.trivial_information:
-        return CLEAN
     alone = stands_alone(document, aligned.first_byte, aligned.last_byte)
-    return CONTAMINATED if alone or answer_is_near(aligned, index, document, config) else NEAR
+    if aligned.information < config.trivial_information:
+        near = answer_is_near(aligned, index, document, config.trivial_answer_window)
+        return CONTAMINATED if alone and near else CLEAN
+    return CONTAMINATED if alone or answer_is_near(aligned, index, document, config.answer_window) else NEAR
 
 
 def _same_operators(aligned: Aligned, index: BenchmarkIndex, document: bytes) -> bool:
+    """Whether the span has the operators of the part of the question it stands for."""
     question = index.items["question"][aligned.item].as_py()
     tokens = tokenise(question)
-    own = question.encode()[tokens.starts[0] : tokens.stops[-1]].decode("utf-8", "ignore")
+    there = np.flatnonzero(aligned.equal)
+    own = question.encode()[tokens.starts[there[0]] : tokens.stops[there[-1]]].decode("utf-8", "ignore")
     found = document[aligned.first_byte : aligned.last_byte].decode("utf-8", "ignore")
     return operators(own) == operators(found)
 
 
 def stands_alone(document: bytes, first: int, last: int) -> bool:
-    """Whether a span is a sentence, line or list item of its own."""
-    before = document[max(0, first - _CONTEXT) : first].decode("utf-8", "ignore").rstrip(_DRESS)
-    after = document[last : last + _CONTEXT].decode("utf-8", "ignore").lstrip(_DRESS)
-    begins = (first <= _CONTEXT and not before.strip()) or bool(_BEFORE.search(before))
-    return begins and bool(_AFTER.search(after))
+    """Whether a span is a sentence, line or list item of its own: no word before or after it up to a border."""
+    after = document[last : last + _CONTEXT].decode("utf-8", "ignore")
+    border = _BORDER.search(after)
+    if len(tokenise(after[: border.start()] if border else after)):
+        return False
+    before = document[max(0, first - _CONTEXT) : first].decode("utf-8", "ignore")
+    borders = list(_BORDER.finditer(before))
+    rest = tokenise(before[borders[-1].end() :] if borders else before)
+    return not len(rest) or (len(rest) == 1 and int(rest.stops[0] - rest.starts[0]) <= _LABEL_BYTES)
 
 
-def answer_is_near(
-    aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
-) -> bool:
-    """Whether the item's answer, or most of its options, follow within `answer_window` tokens."""
-    tail = tokenise(document[aligned.last_byte : aligned.last_byte + 16 * config.answer_window])
-    following = tail.hashes[: config.answer_window].tolist()
-    answer = tokenise(index.items["answer"][aligned.item].as_py()).hashes.tolist()
+def answer_is_near(aligned: Aligned, index: BenchmarkIndex, document: bytes, window: int) -> bool:
+    """Whether the item's answer, or most of its options, follow within some tokens.
+
+    The letter of an option is no answer: it is near everything.
+    """
+    following = tokenise(document[aligned.last_byte : aligned.last_byte + 16 * window]).hashes[:window].tolist()
+    stated = index.items["answer"][aligned.item].as_py()
+    answer = tokenise(stated).hashes.tolist() if not (len(stated) < 2 and stated.isalpha()) else []
     if answer and any(following[k : k + len(answer)] == answer for k in range(len(following))):
         return True
-    options = tokenise(index.items["options"][aligned.item].as_py()).hashes.tolist()
-    return len(options) > 4 and len(set(options) & set(following)) > 0.7 * len(set(options))
+    options = set(tokenise(index.items["options"][aligned.item].as_py()).hashes.tolist())
+    return len(options) > 4 and len(options & set(following)) > 0.7 * len(options)
