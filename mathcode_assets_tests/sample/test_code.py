@@ -288,7 +288,7 @@ def test_textbooks_can_be_read_or_not_as_the_manifest_says(entry: dict[str, Any]
     assert is_mathematical == (entry["expected"] != "not_math")
 
 
-def test_the_second_edition_is_an_edition_by_the_papers_measure() -> None:
+def test_the_two_editions_are_editions_by_the_papers_measure() -> None:
     entry = next(entry for entry in MANIFEST["textbooks"] if entry["expected"] == "duplicate")
     names = [entry["id"], entry["detail"]["twin"]]
     words = [set(Path(name).stem.split("-")) for name in names]
@@ -296,7 +296,7 @@ def test_the_second_edition_is_an_edition_by_the_papers_measure() -> None:
     # MathCoder2: file-name word Jaccard above 0.4 and text word Jaccard above 0.6.
     assert jaccard(*words) > 0.4
     assert jaccard(*texts) > 0.6
-    assert texts[0] != texts[1]
+    assert len(texts[0]) < len(texts[1])
 
 
 def test_every_pdf_but_the_damaged_one_has_its_latex() -> None:
