@@ -3,7 +3,8 @@
 PDFium gives the lines of a page as they are drawn, without blank lines, with running heads and page
 numbers among them, words cut at line ends, and big brackets as the codes of TeX's extension font.
 In this order: characters, running heads, cut words, lines into paragraphs, pages into a book, marks of
-missing pages, repeated paragraphs (`textbooks.repetition`).
+missing pages, repeated paragraphs (`textbooks.repetition`). A page break ends a paragraph unless the text
+plainly runs on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from mathcode_assets.corpus.textbooks.running_heads import without_running_heads
 # TeX's cmex10 has no Unicode names for its big delimiters, so they arrive as their codes 0x10-0x1d
 # (measured: 0x12 and 0x13 occur equally often in 12 of 26 books); other fonts give bracket *pieces*,
 # of which the upper hook stands for the whole. Codes 0x00 and 0x01 are a pair of which PDFium swallows
-# the first, so neither is shown. 0x0f is the bullet of cmsy10.
+# the first, so neither is shown. 0x0f is the bullet of cmsy10. 0x0c, a form feed elsewhere, is a piece of
+# a tall bar: PDFium parts no pages with it.
 _CHARACTERS: dict[int, str | None] = {
     **dict.fromkeys(range(0x09), None),
     **dict.fromkeys(range(0x0E, 0x20), None),
@@ -38,10 +40,14 @@ _CUT_WORD = re.compile(r"([^\W\d_]+)(?:\ufffe\n?|\u00ad\n|-\n(?=[^\W\d_]))([^\W\
 _HYPHENATED = re.compile(r"[^\W\d_]+-[^\W\d_]+")
 _WORD = re.compile(r"[^\W\d_]+")
 _LEADERS = re.compile(r"(?:[ \t]*\.){5,}")  # dots of a table of contents
+_BAR = re.compile(r"\f(?:\s*\f)+")  # pieces of one tall bar, one on each line
+# TeX draws "not equal" and "not in" as two glyphs, of which the slash arrives as a 6 or a slash.
+_STRUCK_OUT = re.compile(r"(?<=\s)6=(?=\s)|∈/")
 # Marks that Nougat-like converters leave for a page they gave up on.
 _MISSING_PAGE = re.compile(r"\[MISSING_PAGE(?:_[A-Z]+)?(?::\d+)?\]\n?")
 
 _SENTENCE_END = re.compile(r"[.?!:][\"'”’)\]]*$")
+_ITEM = re.compile(r"(?:\d{1,3}\.|\([a-z0-9]{1,4}\)|[ivx]{1,5}\.|[•–*])\s")  # of a list or of exercises
 _FRAGMENT_CHARS = 4  # a line this short is a piece of a formula: an index, a limit, a lone operator
 _CODE_LINE = re.compile(r"[{};]|\)[;,]")
 _FULL_LINE_SHARE = 0.75
@@ -55,16 +61,17 @@ def clean_pages(pages: list[str]) -> str:
     joined = _join_cut_words(stripped)
     paragraphs: list[str] = []
     for page in joined:
-        for part, block in enumerate(page.split("\f")):
-            found = _paragraphs(block)
-            if found and paragraphs and part == 0 and _goes_on(paragraphs[-1], found[0]):
-                paragraphs[-1] = f"{paragraphs[-1]} {found.pop(0)}"
-            paragraphs.extend(found)
+        found = _paragraphs(page)
+        if found and paragraphs and _goes_on(paragraphs[-1], found[0]):
+            paragraphs[-1] = f"{paragraphs[-1]} {found.pop(0)}"
+        paragraphs.extend(found)
     return "\n\n".join(drop_repetitions(paragraphs))
 
 
 def _characters(page: str) -> str:
     text = page.replace("\r\n", "\n").replace("\r", "\n").translate(_CHARACTERS)
+    text = _BAR.sub(" | ", text).replace("\f", " ")
+    text = _STRUCK_OUT.sub(lambda struck: "∉" if struck[0] == "∈/" else "≠", text)
     return _LEADERS.sub(" …", _MISSING_PAGE.sub("", text))
 
 
@@ -90,13 +97,13 @@ def _join_cut_words(pages: list[str]) -> list[str]:
     return [_CUT_WORD.sub(join, page).replace("\ufffe", "-").replace("\u00ad", "") for page in pages]
 
 
-def _paragraphs(block: str) -> list[str]:
+def _paragraphs(page: str) -> list[str]:
     """Lines into paragraphs: full lines run on, a short one that ends a sentence ends the paragraph.
 
     Pieces of formulas (very short lines) are joined to their neighbours by a space; other short lines
     (headings, items, code) keep their line break.
     """
-    lines = [" ".join(line.split()) for line in block.split("\n")]
+    lines = [" ".join(line.split()) for line in page.split("\n")]
     prose = sorted(len(line) for line in lines if len(line) >= 25)
     width = prose[len(prose) * 4 // 5] if len(prose) >= 5 else _USUAL_WIDTH
     full = _FULL_LINE_SHARE * width
@@ -112,6 +119,8 @@ def _paragraphs(block: str) -> list[str]:
             continue
         if not current:
             current = line
+        elif previous.endswith(";") or (_ITEM.match(line) and _SENTENCE_END.search(previous)):
+            current = f"{current}\n{line}"
         elif _is_fragment(line) or _is_fragment(previous) or len(previous) >= full:
             current = f"{current} {line}"
         elif _SENTENCE_END.search(previous):

@@ -42,7 +42,8 @@ VOCABULARY = frozenset(
     bijection bijective injective surjective cardinality countable
     graph graphs vertex vertices combinatorial combinatorics binomial probability variance random
     triangle triangles hyperbola ellipse parabola perpendicular euclidean metric
-    multiply multiplication subtract divide squared computation numerical
+    multiply multiplication multiplying subtract divide squared sum sums computation numerical formula formulas
+    subset subsets discrete decimals prove proves deviation deviations probabilities bayesian
     """.split()
 )
 
@@ -58,12 +59,13 @@ class ScreeningConfig:
     window_chars: int = 2000  # about a page
     # In prose of general subjects 3 words in 1,000 are of the vocabulary, in a CAS manual 20-60.
     min_word_share: float = 0.015
-    min_distinct_words: int = 3  # "integer" alone is the trade of every manual
-    # Symbols (∑, ∈, ≤, Greek) in a window; 3 occur in a table of glyphs or a price list.
-    min_symbols: int = 10
+    min_distinct_words: int = 3  # "integer" alone is the trade of every manual; 2 in a text below half a page
+    # Symbols (∑, ∈, ≤, Greek) as a share of the characters: 10 on a page; and not one or two by chance.
+    min_symbol_share: float = 0.005
+    min_symbols: int = 3
     # Our threshold. Lowest mathematics 0.43 (essays on a computer algebra system), highest other text
     # 0.29 but for a paper on CRC polynomials (0.71); the R FAQ has 0.12.
-    min_window_share: float = 0.35
+    min_window_share: float = 0.3
 
 
 def math_share(text: str, config: ScreeningConfig | None = None) -> float:
@@ -105,9 +107,11 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 def _is_math(window: str, config: ScreeningConfig) -> bool:
     words = _WORD.findall(window.lower())
     hits = Counter(word for word in words if word in VOCABULARY)
-    if len(hits) >= config.min_distinct_words and hits.total() >= config.min_word_share * len(words):
+    distinct = config.min_distinct_words if 2 * len(window) >= config.window_chars else 2
+    if len(hits) >= distinct and hits.total() >= config.min_word_share * len(words):
         return True
-    return sum(map(_is_symbol, window)) >= config.min_symbols
+    n_symbols = sum(map(_is_symbol, window))
+    return n_symbols >= max(config.min_symbols, config.min_symbol_share * len(window))
 
 
 def _is_symbol(char: str) -> bool:
