@@ -255,7 +255,7 @@ def _model_precision(workspace: Workspace, table: Table, manifest: Manifest) -> 
         )
     return Outcome(
         passed=precision >= limit,
-        description=f"precision {precision:.3f} (wanted {limit:.2f}), recall {recall or 0:.3f} on {n_held_out} held out",
+        description=f"precision {precision:.3f}, wanted {limit:.2f}; recall {recall or 0:.3f}; {n_held_out} held out",
         metadata={"precision": precision, "recall": recall or 0.0, "limit": limit},
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from mathcode_assets.config import SOURCE_KEYS
@@ -16,7 +18,7 @@ _observe = dg.define_asset_job(
 )
 
 
-def _promotion(name: str) -> dg.UnresolvedAssetJobDefinition:  # type: ignore[name-defined]
+def _promotion(name: str) -> Any:
     return dg.define_asset_job(
         f"train_and_promote_{name}",
         selection=dg.AssetSelection.assets(f"models/{name}", f"promoted/{name}"),

@@ -7,8 +7,6 @@ The function only states the recipe (cheap) and hands over lazy batches. If the 
 partition of the same recipe, nothing is computed and Dagster is told the same data version.
 """
 
-from __future__ import annotations
-
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -170,7 +168,8 @@ class LakeAsset:
                 for check in self.checks
             ],
         )
-        def materialize(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[Any]:
+        # No return annotation: with check outputs Dagster wants a tuple there, and gets a result object.
+        def materialize(context: dg.AssetExecutionContext, workspace: WorkspaceResource):  # type: ignore[no-untyped-def]
             opened = workspace.open()
             partition = context.partition_key if context.has_partition_key else WHOLE
             started = time.perf_counter()
@@ -257,4 +256,4 @@ def _code_reference(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
     line = function.__code__.co_firstlineno
     reference = dg.LocalFileCodeReference(file_path=source, line_number=line)
-    return {"dagster/code_references": dg.CodeReferencesMetadataValue([reference])}
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}

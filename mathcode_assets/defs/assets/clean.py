@@ -1,7 +1,5 @@
 """clean/*: the filtered documents that are neither copies nor contaminated, with their tokens counted."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -75,7 +75,7 @@ def classifier_build(
         report = train(examples(), config, folder)
         held_out = report.held_out
         n_examples = sum(report.n_train.values()) + sum(report.n_held_out.values())
-        positive = held_out.by_label[report.positive] if held_out else None
+        positive = held_out.classes.get(report.positive)
         facts = {
             "examples": n_examples,
             "labels": {label: report.n_train.get(label, 0) for label in report.labels},

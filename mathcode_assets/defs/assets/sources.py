@@ -4,8 +4,6 @@ Observing lists the files, adds partitions for new ones, takes out what was made
 gone, and tells Dagster each partition's fingerprint. What follows is a matter of data versions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
