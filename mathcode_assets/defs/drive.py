@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from mathcode_assets.defs.jobs import OBSERVED, observe_job_name
 from mathcode_assets.defs.table_assets import LakeAsset, TableCheck
-from mathcode_assets.defs.workspace import Workspace
-from mathcode_assets.storage.lake import WHOLE, NotPublished
+from mathcode_assets.defs.workspace import Withheld, Workspace
+from mathcode_assets.storage.lake import WHOLE
 
-OBSERVE_JOB = "observe_sources"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -130,7 +130,7 @@ class Driver:
         progress: Progress = lambda line: None,
     ) -> None:
         self._job = definitions.resolve_implicit_global_asset_job_def()
-        self._observe_job = definitions.resolve_job_def(OBSERVE_JOB)
+        self._observe_jobs = [definitions.resolve_job_def(observe_job_name(source)) for source in OBSERVED]
         self._assets = assets
         self._workspace = workspace
         self._instance = instance
@@ -142,7 +142,8 @@ class Driver:
         Raises:
             SourceListingError: a source cannot be listed at all.
         """
-        self._observe_job.execute_in_process(instance=self._instance, run_config=_QUIET)
+        for job in self._observe_jobs:
+            job.execute_in_process(instance=self._instance, run_config=_QUIET)
         report = DriveReport()
         failed: set[tuple[str, str]] = set()
         for chain in chains(self._assets):
@@ -196,8 +197,8 @@ class Driver:
         try:
             if not asset.is_current(self._workspace, partition):
                 return False
-        except NotPublished:
-            return False
+        except (LookupError, Withheld):
+            return False  # an input is not there, or may not be used
         if not self._is_known(asset, partition):
             return False
         table = self._workspace.lake.table(asset.key, partition)

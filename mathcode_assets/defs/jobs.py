@@ -9,13 +9,23 @@ import dagster as dg
 from mathcode_assets.config import SOURCE_KEYS
 from mathcode_assets.defs.assets.models import MODELS
 
-OBSERVE_JOB = "observe_sources"
+OBSERVED = (*SOURCE_KEYS, "benchmarks")
 
-_observe = dg.define_asset_job(
-    OBSERVE_JOB,
-    selection=dg.AssetSelection.assets(*(f"source/{key}" for key in (*SOURCE_KEYS, "benchmarks"))),
-    description="Lists every source, adds and removes partitions, and records what changed.",
-)
+
+def observe_job_name(source: str) -> str:
+    """Name of the job that observes a source."""
+    return f"observe_{source}"
+
+
+# One job a source: a job's assets must share their partitions.
+_OBSERVE = {
+    source: dg.define_asset_job(
+        observe_job_name(source),
+        selection=dg.AssetSelection.assets(f"source/{source}"),
+        description=f"Lists {source}, adds and removes partitions, and records what changed.",
+    )
+    for source in OBSERVED
+}
 
 
 def _promotion(name: str) -> Any:
@@ -26,13 +36,14 @@ def _promotion(name: str) -> Any:
     )
 
 
-JOBS = [_observe, *(_promotion(model.key.split("/", 1)[1]) for model in MODELS)]
+JOBS = [*_OBSERVE.values(), *(_promotion(model.key.split("/", 1)[1]) for model in MODELS)]
 
 SCHEDULES = [
     dg.ScheduleDefinition(
-        name="observe_sources_hourly",
-        job=_observe,
+        name=f"observe_{source}_hourly",
+        job=job,
         cron_schedule="17 * * * *",
         description="Data versions do the rest: only what a changed file touches is made again.",
     )
+    for source, job in _OBSERVE.items()
 ]

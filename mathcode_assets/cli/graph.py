@@ -1,0 +1,214 @@
+"""Commands on the whole graph: sample, run, promote, catalog, export, trace."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table as ConsoleTable
+
+from mathcode_assets.cli.console import UsageError, err, out
+from mathcode_assets.config import load_sources
+from mathcode_assets.sample import sample_dir
+
+DEFAULT_OUTPUT = "lake"
+HOME_NAME = ".dagster"
+HOME_CONFIG = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+
+
+def add_commands(commands: Any) -> None:
+    """Add the subcommands of this module."""
+    sample = commands.add_parser("sample", help="build the embedded sample's pile")
+    sample.add_argument("--output", default=DEFAULT_OUTPUT, metavar="DIR", help="root of the lake (default: lake)")
+    sample.add_argument(
+        "--leaky", action="store_true", help="with a shard of benchmark solutions: see the check turn red"
+    )
+    sample.set_defaults(run=run_sample)
+    run = commands.add_parser("run", help="build the pile of a sources file")
+    run.add_argument("--sources", required=True, metavar="FILE.yaml")
+    run.add_argument("--root", metavar="URI", help="another root of the lake than the file names")
+    run.set_defaults(run=run_sources)
+    export = commands.add_parser("export", help="the pile as a hub-shaped data set with its data card")
+    export.add_argument("--lake", default=DEFAULT_OUTPUT, metavar="URI", help="root of the lake (default: lake)")
+    export.add_argument("--output", required=True, metavar="DIR")
+    export.set_defaults(run=run_export)
+    trace = commands.add_parser("trace", help="a document's whole way, both directions")
+    trace.add_argument("id", help="a doc_id, or the id or address a source gives the document")
+    trace.add_argument("--lake", default=DEFAULT_OUTPUT, metavar="URI", help="root of the lake (default: lake)")
+    trace.set_defaults(run=run_trace)
+    catalog = commands.add_parser("catalog", help="write lake.duckdb: a view for each table, for your own SQL")
+    catalog.add_argument("--lake", default=DEFAULT_OUTPUT, metavar="URI", help="root of the lake (default: lake)")
+    catalog.set_defaults(run=run_catalog)
+
+
+def run_sample(arguments: argparse.Namespace) -> int:
+    """Build the embedded sample."""
+    name = "sources-leaky.yaml" if arguments.leaky else "sources.yaml"
+    return build(sample_dir() / name, root=str(Path(arguments.output).absolute()))
+
+
+def run_sources(arguments: argparse.Namespace) -> int:
+    """Build what a sources file names."""
+    return build(Path(arguments.sources), root=arguments.root)
+
+
+def build(sources_file: Path, *, root: str | None) -> int:
+    """Drive the graph and print the table of components, the checks, and where to look next."""
+    load_sources(sources_file)  # a mistake in the file is told before anything heavy is imported
+    started = time.perf_counter()
+    from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
+    from mathcode_assets.defs.drive import Driver
+    from mathcode_assets.defs.resources import WorkspaceResource
+    from mathcode_assets.storage.catalog import write_catalog
+
+    workspace = WorkspaceResource(sources_file=str(sources_file), root=root).open()
+    home = dagster_home(workspace.lake.root.path if workspace.lake.root.is_local else None)
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        driver = Driver(
+            definitions=build_definitions(sources_file, root=root),
+            assets=LAKE_ASSETS,
+            workspace=workspace,
+            instance=instance,
+            progress=lambda line: out.print(line, style="dim", markup=False),
+        )
+        report = driver.run()
+    catalog = write_catalog(workspace.lake)
+    print_components(workspace)
+    print_checks(report.checks)
+    for failure in report.failures:
+        err.print(f"[red]failed[/red] {failure.asset}[{failure.partition}]: {failure.reason}", markup=True)
+    seconds = time.perf_counter() - started
+    if report.materialized:
+        out.print(f"{report.materialized} partitions made, {report.unchanged} unchanged, in {seconds:.0f} s")
+    else:
+        out.print(f"nothing changed: all {report.unchanged} partitions are current ({seconds:.0f} s)")
+    print_next(workspace.lake.root.uri, catalog, home, sources_file)
+    return 0 if report.is_complete else 1
+
+
+def dagster_home(lake_path: str | None) -> Path:
+    """DAGSTER_HOME, else a folder in the lake (or here, for a lake elsewhere); made with quiet settings."""
+    given = os.environ.get("DAGSTER_HOME")
+    home = Path(given) if given else Path(lake_path or ".") / HOME_NAME
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(HOME_CONFIG)
+    os.environ["DAGSTER_HOME"] = str(home.absolute())
+    return home
+
+
+def print_components(workspace: Any) -> None:
+    """The table of components of the published pile; a line where there is none."""
+    from mathcode_assets.defs.assets.mixture import PILE_KEY, component_counts
+
+    pile = workspace.lake.table(PILE_KEY).find_manifest()
+    if pile is None:
+        err.print("no pile was built")
+        return
+    table = ConsoleTable(title="MathCode-Pile", title_justify="left")
+    table.add_column("component")
+    for name in ("documents", f"tokens ({pile.tokenizer})", "share"):
+        table.add_column(name, justify="right")
+    table.add_column("dropped on the way, by reason", overflow="fold")
+    counts = component_counts(workspace, pile)
+    n_tokens = sum(count.tokens for count in counts) or 1
+    for count in counts:
+        dropped = ", ".join(f"{reason} {n:,}" for reason, n in count.dropped.items()) or "-"
+        table.add_row(
+            count.name, f"{count.documents:,}", f"{count.tokens:,}", f"{count.tokens / n_tokens:.1%}", dropped
+        )
+    total = sum(count.documents for count in counts)
+    table.add_row("total", f"{total:,}", f"{pile.n_tokens or 0:,}", "100.0%", "", style="bold")
+    out.print(table)
+
+
+def print_checks(checks: Sequence[Any]) -> None:
+    """Checks by name: how many partitions passed; each failure in full."""
+    passed, failed = Counter(), []
+    blocking: dict[str, bool] = {}
+    for check in checks:
+        passed[check.name] += check.passed
+        blocking[check.name] = blocking.get(check.name, False) or check.is_blocking
+        if not check.passed:
+            failed.append(check)
+    table = ConsoleTable(title="Checks", title_justify="left")
+    table.add_column("check")
+    table.add_column("passed", justify="right")
+    table.add_column("failed", justify="right")
+    table.add_column("a failure")
+    for name in sorted(blocking):
+        n_failed = sum(check.name == name for check in failed)
+        kind = "blocks" if blocking[name] else "warns"
+        table.add_row(name, str(passed[name]), str(n_failed), kind, style="red" if n_failed else None)
+    out.print(table)
+    for check in failed:
+        level = "[red]red[/red]" if check.is_blocking else "[yellow]warning[/yellow]"
+        where = check.asset if check.partition == "all" else f"{check.asset}[{check.partition}]"
+        err.print(f"{level} {check.name} of {where}: {check.description}")
+
+
+def print_next(root: str, catalog: Path | None, home: Path, sources_file: Path) -> None:
+    """Where to look next."""
+    out.print(f"\nlake      {root}")
+    if catalog is not None:
+        out.print(f"SQL       duckdb {catalog}    -- FROM mixture__mathcode_pile LIMIT 5")
+    out.print(
+        f"UI        MATHCODE_SOURCES={sources_file} MATHCODE_ROOT={root} DAGSTER_HOME={home.absolute()} dg dev"
+    )
+    out.print("trace     mathcode trace ID" + ("" if root.endswith(DEFAULT_OUTPUT) else f" --lake {root}"))
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Write the published pile of a lake as a hub-shaped data set."""
+    import fsspec
+
+    from mathcode_assets.mixture.data_card import DataCard
+    from mathcode_assets.mixture.export import export_hub_dataset
+    from mathcode_assets.storage.lake import Lake
+
+    lake = Lake(arguments.lake)
+    pile = lake.table("mixture/mathcode_pile")
+    manifest = pile.manifest()
+    card = lake.table("mixture/data_card")
+    filesystem, root = fsspec.core.url_to_fs(arguments.output)
+    minimal = DataCard(components=(), tokenizer=manifest.tokenizer or "", licences=manifest.facts["licences"])
+    files = export_hub_dataset(pile.batches(), card=minimal, fs=filesystem, root=root)
+    with filesystem.open(f"{root}/README.md", "wb") as stream:
+        stream.write(card.files()[0].read_bytes())
+    for file in files:
+        out.print(f"{file.path}  {file.n_rows:,} rows")
+    return 0
+
+
+def run_trace(arguments: argparse.Namespace) -> int:
+    """Print the way of every document an id names."""
+    from mathcode_assets.provenance.trace import render_trace, trace
+    from mathcode_assets.storage.catalog import open_catalog
+    from mathcode_assets.storage.lake import Lake
+
+    found = trace(open_catalog(Lake(arguments.lake)), arguments.id)
+    if not found:
+        raise UsageError(f"no document {arguments.id!r} in {arguments.lake}")
+    for way in found:
+        out.print(render_trace(way), markup=False)
+    return 0
+
+
+def run_catalog(arguments: argparse.Namespace) -> int:
+    """Write the DuckDB catalog of a local lake."""
+    from mathcode_assets.storage.catalog import write_catalog
+    from mathcode_assets.storage.lake import Lake
+
+    path = write_catalog(Lake(arguments.lake))
+    if path is None:
+        raise UsageError("lake.duckdb names local files: use storage.catalog.open_catalog for a lake elsewhere")
+    out.print(f"duckdb {path}")
+    return 0
