@@ -34,6 +34,7 @@ class DecontaminationConfig:
     short_tokens: int = 13  # below, the question must be there word for word (issue: about 570 in MATH)
     near_coverage: float = 0.6  # of the item's token weight, other numbers in their places counted as there
     near_words: float = 0.5  # ... and of the weight of its words: two lists of numbers are not near
+    near_shared_words: int = 4  # different ones
     near_information: float = 12.0  # nats
     contaminated_coverage: float = 0.72  # tuned: single-word edits keep 0.8, a shared theorem 0.5
     min_words: int = 6  # an item with fewer is a formula: it must be there whole, or cut

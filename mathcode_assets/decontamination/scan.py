@@ -247,7 +247,7 @@ def _union(parts: list[Aligned], index: BenchmarkIndex, config: DecontaminationC
     covered = np.logical_or.reduce([part.equal for part in good])
     information = float(weight[covered].sum())
     share = information / max(float(weight.sum()), 1e-9)
-    if len(covered) < config.short_tokens or share < 0.85 or information < config.min_information:
+    if len(covered) < config.short_tokens or share < 0.85 or information < config.partial_information:
         return None
     return Match(
         item=item, verdict=CONTAMINATED, score=min(share, 1.0),

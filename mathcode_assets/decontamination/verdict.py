@@ -38,7 +38,9 @@ class Aligned:
     lost: int  # numbers inside the span with nothing in their place
     numbers: int  # numbers inside the span
     words: float  # weighted share of the item's words that are there
-    n_words: int  # of the item
+    n_words: int  # different ones in the item
+    shared_words: int  # different words of the item that are there
+    is_template: bool  # every token is there, or another number in its place, one after the other
     is_whole: bool  # every token of the item, the code of figures apart
     is_run: bool  # ... one after the other
 
@@ -74,10 +76,16 @@ def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window
         lost=int((span & number & ~equal & ~other).sum()),
         numbers=int((number & (span | other)).sum()),
         words=float(weight[equal & word].sum()) / max(float(weight[word].sum()), 1e-9),
-        n_words=int(word.sum()),
+        n_words=len(np.unique(index.token_hash[first:last][word])),
+        shared_words=len(np.unique(index.token_hash[first:last][word & equal])),
+        is_template=bool((equal | other)[core].all() and _is_run(placed, core)),
         is_whole=bool(equal[core].all()),
-        is_run=bool(equal[core].all() and np.all(np.diff(placed[core]) == np.diff(np.flatnonzero(core)))),
+        is_run=bool(equal[core].all() and _is_run(placed, core)),
     )
+
+
+def _is_run(placed: np.ndarray, core: np.ndarray) -> bool:
+    return bool(np.all(np.diff(placed[core]) == np.diff(np.flatnonzero(core))))
 
 
 def verdict_of(
@@ -108,8 +116,11 @@ def _is_there(
 
 
 def _near_or_clean(aligned: Aligned, config: DecontaminationConfig) -> str:
-    enough = aligned.template >= config.near_coverage and aligned.information >= config.near_information
-    return NEAR if enough and (aligned.words >= config.near_words or not aligned.n_words) else CLEAN
+    """Near is what a person should look at: a template, or most of the words. Formulas alone resemble each other."""
+    if aligned.template < config.near_coverage or aligned.information < config.near_information:
+        return CLEAN
+    alike = aligned.shared_words >= config.near_shared_words and aligned.words >= config.near_words
+    return NEAR if alike or aligned.is_template else CLEAN
 
 
 def _is_cut(

@@ -96,9 +96,14 @@ def operators(text: str) -> str:
 
 @njit(cache=True, inline="always")
 def _finish(value):
-    value ^= value >> uint64(32)
     value *= _FINAL
     return value ^ (value >> uint64(29))
+
+
+@njit(cache=True, inline="always")
+def _gather(value, letters):
+    value = (value ^ letters) * _PRIME
+    return value ^ (value >> uint64(32))
 
 
 @njit(cache=True)
@@ -147,15 +152,16 @@ def _apostrophe_entity(buffer, at, end):
 @njit(cache=True)
 def _read_word(buffer, at, end, t):
     """Hash and end of the run of letters at a byte; apostrophes and invisible characters do not break it."""
-    value = _SEED
+    value, letters, count = _SEED, uint64(0), 0
     while at < end:
         byte = buffer[at]
         kind = t[tb.BYTE_CLASS + byte]
-        if kind == tb.LETTER:
-            value = (value ^ uint64(byte | 32)) * _PRIME
-            at += 1
-            continue
         width = 0
+        if kind == tb.LETTER:
+            letters, count, at = letters << uint64(8) | uint64(byte | 32), count + 1, at + 1
+            if count == 8:
+                value, letters, count = _gather(value, letters), uint64(0), 0
+            continue
         if kind == tb.WIDE:
             point, size = _decode(buffer, at, end)
             if point >= tb.FOLD_SIZE:
@@ -164,7 +170,7 @@ def _read_word(buffer, at, end, t):
             if fold == tb.FOLD_LETTERS:
                 packed = np.int64(t[tb.FOLD_VALUE + point])
                 for k in range(packed >> 8, (packed >> 8) + (packed & 255)):
-                    value = (value ^ t[tb.FOLD_POINTS + k]) * _PRIME
+                    value, letters, count = _add(value, letters, count, t[tb.FOLD_POINTS + k])
                 at += size
                 continue
             if fold == tb.FOLD_IGNORED:
@@ -179,7 +185,18 @@ def _read_word(buffer, at, end, t):
         if width == 0 or at + width >= end or t[tb.BYTE_CLASS + buffer[at + width]] != tb.LETTER:
             break
         at += width
-    return _finish(value), at
+    return _finish(_gather(value, letters)), at
+
+
+@njit(cache=True)
+def _add(value, letters, count, point):
+    """One folded code point added to the hash of a word."""
+    if point < 128:
+        letters, count = letters << uint64(8) | point, count + 1
+        if count == 8:
+            return _gather(value, letters), uint64(0), 0
+        return value, letters, count
+    return _gather(_gather(value, letters), point), uint64(0), 0
 
 
 @njit(cache=True)
@@ -271,10 +288,11 @@ def _tag_end(buffer, at, end, t):
     k = at + 1
     if k < end and buffer[k] == 47:
         k += 1
-    begin, value = k, _SEED
+    begin, value, letters, count = k, _SEED, uint64(0), 0
     while k < end and k - begin < 11 and (t[tb.BYTE_CLASS + buffer[k]] == tb.LETTER or 48 <= buffer[k] <= 57):
-        value = (value ^ uint64(buffer[k] | 32)) * _PRIME
+        value, letters, count = _add(value, letters, count, uint64(buffer[k] | 32))
         k += 1
+    value = _gather(value, letters)
     while k < end and (buffer[k] == 32 or buffer[k] == 47) and k - begin < 14:
         k += 1
     if k < end and k > begin and buffer[k] == 62 and _slot(t, tb.TAG_KEY, _finish(value)) >= 0:
