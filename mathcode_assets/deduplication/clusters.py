@@ -120,7 +120,8 @@ def resolve_clusters(
             found = _twins_of_bucket(spool.places.read(number), rank_of)
             if found.num_rows:
                 twins.add(found, group_of[found.column("rank").to_numpy()])
-    with pa.memory_map(str(spool.doc_ids_path)) as source:
+    # Not a memory map: its pages would count as the process's own, and grow with the corpus.
+    with pa.OSFile(str(spool.doc_ids_path)) as source:
         doc_ids = pa.ipc.open_file(source)
         group, group_twins = -1, pa.table({})
         for rank, partition in enumerate(partitions):

@@ -156,7 +156,7 @@ def resolve(
     doc_id may occur many times. Every partition given comes back, also one without rows.
 
     Like `itertools.groupby`, the batches of a partition must be read before the next one is asked
-    for. Memory: one bucket (see `ExactConfig.n_buckets`); disk: some 90 bytes a document in `work_dir`,
+    for. Memory: one bucket (see `ExactConfig.n_buckets`); disk: some 110 bytes a document in `work_dir`,
     gone when the iterator ends or is closed.
 
     Args:
