@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -90,8 +91,9 @@ def split_array(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Line]:
         BrokenStream: the array is not closed, or more than white space follows it.
     """
     row, size, parts = 0, 0, []
-    depth, is_string, is_escaped, is_closed = 0, False, False, False
-    for chunk in _without_mark(chunks):
+    depth, is_string, is_escaped = 0, False, False
+    chunks = _without_mark(chunks)
+    for chunk in chunks:
         start = 0
         position = 1 if is_escaped else 0  # the escaped character is the first of this chunk
         is_escaped = False
@@ -112,12 +114,18 @@ def split_array(chunks: Iterable[bytes], max_bytes: int) -> Iterator[Line]:
                     size = _extend(parts, size, chunk[start : match.start()], max_bytes)
                     yield Line(row, b"".join(parts), size)
                     row, size, parts, start = row + 1, 0, [], position
-                    is_closed = depth == 0
+                if depth == 0:
+                    _want_nothing_more(itertools.chain([chunk[position:]], chunks))
+                    return
         size = _extend(parts, size, chunk[start:], max_bytes)
-        if is_closed and any(part.strip() for part in parts):
-            raise BrokenStream("more follows the end of the JSON array")
-    if not is_closed:
-        raise BrokenStream("cut off: the JSON array is not closed")
+    if depth == 1 and not is_string:
+        yield Line(row, b"".join(parts), size)
+    raise BrokenStream("cut off: the JSON array is not closed")
+
+
+def _want_nothing_more(chunks: Iterable[bytes]) -> None:
+    if any(chunk.strip() for chunk in chunks):
+        raise BrokenStream("more follows the end of the JSON array")
 
 
 def _extend(parts: list[bytes], size: int, piece: bytes, max_bytes: int) -> int:

@@ -1,7 +1,8 @@
 """The files of a source, wherever they are, each with its revision and fingerprint.
 
 An address is a file, a folder or a glob: a local path, `s3://`, `hf://datasets/OWNER/NAME[@REVISION]/...`
-or whatever else fsspec opens. `*` stays within a folder, `**` goes below it.
+or whatever else fsspec opens. `*` stays within a folder, `**` goes below it; local links to files are
+followed, links to folders inside a folder are not.
 
 - A **folder** (or a glob whose last part is `*` or `**`) gives the files whose ending the component
   reads; hidden files, and files such as README.md, are passed over.
@@ -215,15 +216,24 @@ def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str,
             raise SourceListingError(f"no such file or folder ({path})")
         # By default a local folder that may not be read is passed over in silence.
         found = fs.find(path, detail=True, **({"on_error": "raise"} if is_local(fs) else {}))
-        return path, _readable(path, found, endings)
+        files = {name: info for name, info in found.items() if _is_file(fs, name, info)}
+        return path, _readable(path, files, endings)
     parts = path.split("/")
     prefix = "/".join(parts[: next(i for i, part in enumerate(parts) if _has_glob(part))])
-    found = {name: info for name, info in fs.glob(path, detail=True).items() if info["type"] == "file"}
+    found = {name: info for name, info in fs.glob(path, detail=True).items() if _is_file(fs, name, info)}
     if parts[-1] in ("*", "**"):
         return prefix, _readable(prefix, found, endings)
     for name in found:
         _want_ending(name, endings)
     return prefix, found
+
+
+def _is_file(fs: Any, name: str, info: Mapping[str, Any]) -> bool:
+    """Whether an entry is a file; a local link counts as what it leads to, and a broken one as a file."""
+    if is_local(fs) and info["type"] == "other":
+        path = Path(name)
+        return path.is_file() or not path.exists()
+    return info["type"] == "file"
 
 
 def _want_ending(name: str, endings: Sequence[str]) -> None:

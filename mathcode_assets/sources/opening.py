@@ -6,6 +6,7 @@ out, and a small file that expands to gigabytes is never held whole.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ from mathcode_assets.sources.listing import SourceFile
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 GZIP_MAGIC = b"\x1f\x8b"
 PARQUET_MAGIC = b"PAR1"
+_MAGIC_BY_ENDING = {".zst": ZSTD_MAGIC, ".gz": GZIP_MAGIC}
 
 _READ_BYTES = 1 << 20
 # A zstd block of 4 bytes can hold 128 KiB: 1 KiB in is at most 32 MiB out (measured on 256 MiB of one
@@ -62,7 +64,9 @@ def read_bytes(file: SourceFile) -> bytes:
         try:
             return stream.read()
         except Exception as error:
-            raise UnreadableSource(file.address, f"cannot be read: {type(error).__name__}: {error}") from error
+            raise UnreadableSource(
+                file.address, f"cannot be read: {type(error).__name__}: {error}"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -81,7 +85,9 @@ def local_path(file: SourceFile) -> Iterator[Path]:
             try:
                 shutil.copyfileobj(stream, output, _READ_BYTES)
             except Exception as error:
-                raise UnreadableSource(file.address, f"cannot be read: {type(error).__name__}: {error}") from error
+                raise UnreadableSource(
+                    file.address, f"cannot be read: {type(error).__name__}: {error}"
+                ) from error
         yield copy
 
 
@@ -107,11 +113,11 @@ def decompressed(stream: BinaryIO, *, name: str) -> Iterator[bytes]:
         return _zstd(stream)
     if first.startswith(GZIP_MAGIC):
         return _gzip(stream)
-    magic = {".zst": ZSTD_MAGIC, ".gz": GZIP_MAGIC}.get(name.lower()[name.rfind(".") :])
-    if magic and first and not first.lstrip(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"[")):
-        return _broken(
-            "cut off in its first bytes" if magic.startswith(first) else f"not {name[name.rfind('.') + 1 :]} data"
-        )
+    ending = name.lower()[name.rfind(".") :]
+    text = first.removeprefix(codecs.BOM_UTF8).lstrip()
+    if ending in _MAGIC_BY_ENDING and text and not text.startswith((b"{", b"[")):
+        is_cut = _MAGIC_BY_ENDING[ending].startswith(first)
+        return _broken("cut off in its first bytes" if is_cut else f"not {ending[1:]} data")
     return _plain(stream)
 
 

@@ -130,15 +130,19 @@ def _values(column: pa.Array) -> list[Any]:
         column = pc.cast(column, pa.string())
     try:
         return column.to_pylist()
-    except UnicodeDecodeError:
+    except ValueError:  # not UTF-8, or nanoseconds in a nested column
         return [_value(scalar) for scalar in column]
 
 
 def _value(scalar: pa.Scalar) -> Any:
-    """A value, or its bytes where they are not UTF-8."""
+    """A value; of text that is not UTF-8 its bytes, and of what Python has no value for a word about it."""
     try:
         return scalar.as_py()
-    except UnicodeDecodeError:
+    except ValueError:
+        if isinstance(scalar, pa.StructScalar):
+            return {name: _value(scalar[name]) for name in scalar}
+        if isinstance(scalar, pa.ListScalar | pa.LargeListScalar) and scalar.values is not None:
+            return [_value(item) for item in scalar.values]
         if hasattr(scalar, "as_buffer"):
             return scalar.as_buffer().to_pybytes()
-        return repr(scalar).encode("utf-8", "replace")
+        return f"a {scalar.type} that cannot be shown"
