@@ -25,7 +25,7 @@ def progress(rows: Iterable[T], what: str) -> Iterator[T]:
     """The same rows; how many have gone by is shown on stderr."""
     if not err.is_terminal:
         number = 0
-        for number, row in enumerate(rows, start=1):  # noqa: B007
+        for number, row in enumerate(rows, start=1):
             if number % LINE_EVERY == 0:
                 print(f"{what}: {number:,}", file=sys.stderr)
             yield row

@@ -83,7 +83,7 @@ def build(sources_file: Path, *, root: str | None) -> int:
     print_components(workspace)
     print_checks(report.checks)
     for failure in report.failures:
-        err.print(f"[red]failed[/red] {failure.asset}[{failure.partition}]: {failure.reason}", markup=True)
+        err.print(f"failed {failure.asset}[{failure.partition}]: {failure.reason}", style="red", markup=False)
     seconds = time.perf_counter() - started
     if report.materialized:
         out.print(f"{report.materialized} partitions made, {report.unchanged} unchanged, in {seconds:.0f} s")
@@ -149,10 +149,23 @@ def print_checks(checks: Sequence[Any]) -> None:
         kind = "blocks" if blocking[name] else "warns"
         table.add_row(name, str(passed[name]), str(n_failed), kind, style="red" if n_failed else None)
     out.print(table)
+    print_failed(failed)
+
+
+def print_failed(failed: Sequence[Any]) -> None:
+    """Red blocking checks one by one; warnings one line a check and asset, with the first partition's words."""
     for check in failed:
-        level = "[red]red[/red]" if check.is_blocking else "[yellow]warning[/yellow]"
-        where = check.asset if check.partition == "all" else f"{check.asset}[{check.partition}]"
-        err.print(f"{level} {check.name} of {where}: {check.description}")
+        if check.is_blocking:
+            where = f"{check.asset}[{check.partition}]"
+            err.print(f"red      {check.name} of {where}: {check.description}", style="red", markup=False)
+    warnings: dict[tuple[str, str], list[Any]] = {}
+    for check in failed:
+        if not check.is_blocking:
+            warnings.setdefault((check.name, check.asset), []).append(check)
+    for (name, asset), checks in warnings.items():
+        more = f" (and {len(checks) - 1} partitions more)" if len(checks) > 1 else ""
+        line = f"warning  {name} of {asset}[{checks[0].partition}]: {checks[0].description}{more}"
+        err.print(line, style="yellow", markup=False)
 
 
 def print_next(root: str, catalog: Path | None, home: Path, sources_file: Path) -> None:
@@ -160,9 +173,7 @@ def print_next(root: str, catalog: Path | None, home: Path, sources_file: Path) 
     out.print(f"\nlake      {root}")
     if catalog is not None:
         out.print(f"SQL       duckdb {catalog}    -- FROM mixture__mathcode_pile LIMIT 5")
-    out.print(
-        f"UI        MATHCODE_SOURCES={sources_file} MATHCODE_ROOT={root} DAGSTER_HOME={home.absolute()} dg dev"
-    )
+    out.print(f"UI        MATHCODE_SOURCES={sources_file} MATHCODE_ROOT={root} DAGSTER_HOME={home.absolute()} dg dev")
     out.print("trace     mathcode trace ID" + ("" if root.endswith(DEFAULT_OUTPUT) else f" --lake {root}"))
 
 

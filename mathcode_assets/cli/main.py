@@ -47,5 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mathcode {parsed.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"mathcode {parsed.command}: interrupted; what was published stays, start again to go on", file=sys.stderr)
+        print(
+            f"mathcode {parsed.command}: interrupted; what was published stays, start again to go on", file=sys.stderr
+        )
         return 130
