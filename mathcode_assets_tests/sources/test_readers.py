@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ FORMATS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
             "source_metadata": {
                 "date": "2023-01-02T03:04:05",
                 "metadata": {
-                    "extraction_info": {"found_math": True},
+                    "info": {"found_math": True},
                     "provenance": {"license": "CC-BY-SA-3.0"},
                 },
             },
@@ -287,6 +288,17 @@ def test_the_licence_is_the_records_else_the_files(
     assert read(path, licence="from-file").rows[0]["licence"] == licence
 
 
+def test_records_nested_to_any_depth_are_read_or_quarantined(tmp_path: Path, read: Read) -> None:
+    """Depths around Python's recursion limit can be parsed, but not always be written again."""
+    depths = range(880, 1_010)
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"text": "t", "m": {"[" * depth}{"]" * depth}}}\n' for depth in depths))
+    found = read(path)
+    assert found.report.n_records == len(depths)
+    assert found.error is None
+    assert set(found.report.n_quarantined) == {"invalid_json"}
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst", "a.jsonl.gz", "a.parquet", "a.json"])
 def test_an_empty_file_has_no_records_and_says_so(tmp_path: Path, read: Read, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
@@ -361,6 +373,38 @@ def test_a_text_of_50_mb_passes(tmp_path: Path, read: Read) -> None:
     found = read(path)
     assert [len(row) for row in found.texts] == [6, len(text), 5]
     assert found.texts[1] == text
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".jsonl.zst", ".jsonl.gz", ".json"])
+def test_damage_anywhere_ends_in_rows_that_add_up_or_in_a_named_place(
+    tmp_path: Path, read: Read, ending: str
+) -> None:
+    records = [{"id": str(n), "text": f"text {n} é\u2028 " * (n % 9 + 1)} for n in range(200)]
+    path = tmp_path / f"a{ending}"
+    if ending == ".parquet":
+        pq.write_table(pa.Table.from_pylist(records), path, row_group_size=70)
+    elif ending == ".json":
+        path.write_text(json.dumps(records))
+    else:
+        pack = {".jsonl": bytes, ".jsonl.zst": zstandard.compress, ".jsonl.gz": gzip.compress}[ending]
+        path.write_bytes(pack(jsonl(*records)))
+    good = path.read_bytes()
+    for seed in range(40):
+        pick, data = random.Random(seed), bytearray(good)
+        for _ in range(pick.choice([1, 2, 10])):
+            place = pick.randrange(len(data))
+            match pick.randrange(4):
+                case 0:
+                    data[place] ^= 1 << pick.randrange(8)
+                case 1:
+                    del data[place : place + pick.randrange(1, 40)]
+                case 2:
+                    data[place:place] = pick.randbytes(pick.randrange(1, 20))
+                case 3:
+                    data[place : place + 20] = bytes(20)
+        path.write_bytes(data)
+        found = read(path)  # which checks that rows add up
+        assert "\n" not in str(found.error)
 
 
 def test_the_same_file_gives_the_same_rows_in_any_folder(tmp_path: Path, read: Read) -> None:
