@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import fsspec
 
@@ -226,7 +226,7 @@ def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str,
         return path.rpartition("/")[0], {path: fs.info(path)}
     if not _has_glob(path):
         if not fs.isdir(path):
-            raise SourceListingError(f"no such file or folder ({path})")
+            _raise_why_not_there(fs, path)
         # By default a local folder that may not be read is passed over in silence.
         found = fs.find(path, detail=True, **({"on_error": "raise"} if is_local(fs) else {}))
         files = {name: info for name, info in found.items() if _is_file(fs, name, info)}
@@ -239,6 +239,15 @@ def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str,
     for name in found:
         _want_ending(name, endings)
     return prefix, found
+
+
+def _raise_why_not_there(fs: Any, path: str) -> NoReturn:
+    """`isfile` and `isdir` take every error for a no, also a refused permission; `info` tells."""
+    try:
+        fs.info(path)
+    except FileNotFoundError as error:
+        raise SourceListingError(f"no such file or folder ({path})") from error
+    raise SourceListingError(f"neither a file nor a folder ({path})")
 
 
 def _is_file(fs: Any, name: str, info: Mapping[str, Any]) -> bool:
