@@ -39,7 +39,10 @@ _MAX_QUESTION_BYTES = 16 << 20
 _MAX_INDEX = (1 << 31) - 1
 # A first line that tells a model how to write its answer is no part of the question (paper-facts,
 # section 4: every GSM8K row of the reference starts with one, so none could match).
-_INSTRUCTION = re.compile(r"\A\s*(?:Solve|Answer|Please|Find)\b[^\n]{0,200}\\boxed\b[^\n]{0,100}\n+(?=\s*\S)")
+_INSTRUCTION = re.compile(
+    r"\A\s*(?:Solve|Answer|Please)\b[^\n]{0,80}\b(?:problem|question|step by step)\b[^\n]{0,120}"
+    r"\\boxed\b[^\n]{0,80}\n+(?=\s*\S)"
+)
 
 
 def benchmark_row(record: Record, benchmark: str) -> dict[str, Any]:

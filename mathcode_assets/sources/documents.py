@@ -82,16 +82,23 @@ def canonical_json(value: Any) -> str:
 
     Dates are ISO 8601, bytes their text, NaN and infinities 'nan', 'inf', '-inf'; a lone surrogate
     stays the escape it was in the source, which is valid JSON and valid UTF-8.
+
+    Raises:
+        RecursionError: nested deeper than Python goes, about 1,000 levels.
     """
+    if not value and isinstance(value, Mapping):
+        return "{}"
     try:
-        text = _dumps(value)
+        text = _ENCODER.encode(value)
     except (ValueError, TypeError):  # NaN, or keys that are no strings
-        text = _dumps(_plain(value))
+        text = _ENCODER.encode(_plain(value))
     return encodable(text)
 
 
 def encodable(text: str) -> str:
     """Text that UTF-8 can hold: a lone surrogate becomes its six-character escape."""
+    if text.isascii():
+        return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -108,7 +115,7 @@ class DocumentBatches:
         self._bytes = 0
 
     def add(self, row: dict[str, Any], n_bytes: int) -> Iterator[pa.RecordBatch]:
-        """Take a row of about `n_bytes`; gives the batch it completes, if it does."""
+        """Take a row of about `n_bytes` (characters do); gives the batch it completes, if it does."""
         self._rows.append(row)
         self._bytes += n_bytes
         if len(self._rows) >= self._max_rows or self._bytes >= self._max_bytes:
@@ -122,18 +129,17 @@ class DocumentBatches:
             yield batch
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_json_value
-    )
-
-
 def _json_value(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "backslashreplace")
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return str(value)
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_json_value
+)
 
 
 def _plain(value: Any) -> Any:

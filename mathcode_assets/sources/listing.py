@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import fsspec
 
@@ -73,7 +73,7 @@ def list_files(spec: SourceSpec) -> list[SourceFile]:
     """
     endings = PDF_ENDINGS if spec.key == "textbooks" else DATA_ENDINGS
     written = spec.written_uris or spec.uris
-    files = _list(spec, spec.uris, written, revision=spec.revision, endings=endings)
+    files = _list(_where(spec), spec.uris, written, revision=spec.revision, endings=endings)
     labels = {file.uri for file in list_label_files(spec)} if spec.labels else set()
     return [file for file in files if file.uri not in labels]
 
@@ -84,7 +84,17 @@ def list_label_files(spec: SourceSpec) -> list[SourceFile]:
     Raises:
         SourceListingError: as `list_files`.
     """
-    return _list(spec, spec.labels, spec.labels, revision=None, endings=LABEL_ENDINGS)
+    return _list(_where(spec), spec.labels, spec.labels, revision=None, endings=LABEL_ENDINGS)
+
+
+def list_inputs(*uris: str, endings: Sequence[str] = DATA_ENDINGS) -> list[SourceFile]:
+    """The files at addresses given on a command line, relative to the current folder, sorted.
+
+    Raises:
+        SourceListingError: as `list_files`.
+    """
+    absolute = [uri if "://" in uri else str(Path(uri).expanduser().absolute()) for uri in uris]
+    return _list("", absolute, uris, revision=None, endings=endings)
 
 
 def local_file(path: str | Path, *, address: str | None = None) -> SourceFile:
@@ -134,7 +144,7 @@ class _Listed:
 
 
 def _list(
-    spec: SourceSpec,
+    where: str,
     uris: Sequence[str],
     written: Sequence[str],
     *,
@@ -142,22 +152,21 @@ def _list(
     endings: Sequence[str],
 ) -> list[SourceFile]:
     by_path: dict[str, SourceFile] = {}
-    where = spec.key if spec.key == BENCHMARKS_KEY else f"sources.{spec.key}"
     for uri, shown in zip(uris, written, strict=True):
         try:
             listed = _listed(uri, revision, endings)
         except SourceListingError as error:
-            raise SourceListingError(f"{where}: {shown}: {error}") from error
+            raise SourceListingError(f"{where}{shown}: {error}") from error
         except ImportError as error:
-            raise SourceListingError(f"{where}: {shown}: {error} (s3:// wants the extra [s3])") from error
+            raise SourceListingError(f"{where}{shown}: {error} (s3:// wants the extra [s3])") from error
         except Exception as error:  # each store has errors of its own: S3, hub, HTTP, permissions
-            raise SourceListingError(f"{where}: {shown}: cannot be listed: {_one_line(error)}") from error
+            raise SourceListingError(f"{where}{shown}: cannot be listed: {_one_line(error)}") from error
         base = _base(shown, listed.n_parts)
         for relative, (file_uri, identity) in sorted(listed.files.items()):
             other = by_path.get(relative)
             if other is not None:
                 raise SourceListingError(
-                    f"{where}: {shown}: {relative} is listed twice: {other.uri} and {file_uri}"
+                    f"{where}{shown}: {relative} is listed twice: {other.uri} and {file_uri}"
                 )
             by_path[relative] = _source_file(relative, file_uri, base + relative, identity)
     return [by_path[path] for path in sorted(by_path)]
@@ -172,6 +181,10 @@ def _source_file(relative_path: str, uri: str, address: str, identity: Identity)
         revision=identity.revision,
         fingerprint=identity.fingerprint,
     )
+
+
+def _where(spec: SourceSpec) -> str:
+    return f"{spec.key}: " if spec.key == BENCHMARKS_KEY else f"sources.{spec.key}: "
 
 
 def _base(written: str, n_parts: int) -> str:
@@ -213,7 +226,7 @@ def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str,
         return path.rpartition("/")[0], {path: fs.info(path)}
     if not _has_glob(path):
         if not fs.isdir(path):
-            raise SourceListingError(f"no such file or folder ({path})")
+            _raise_why_not_there(fs, path)
         # By default a local folder that may not be read is passed over in silence.
         found = fs.find(path, detail=True, **({"on_error": "raise"} if is_local(fs) else {}))
         files = {name: info for name, info in found.items() if _is_file(fs, name, info)}
@@ -226,6 +239,15 @@ def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str,
     for name in found:
         _want_ending(name, endings)
     return prefix, found
+
+
+def _raise_why_not_there(fs: Any, path: str) -> NoReturn:
+    """`isfile` and `isdir` take every error for a no, also a refused permission; `info` tells."""
+    try:
+        fs.info(path)
+    except FileNotFoundError as error:
+        raise SourceListingError(f"no such file or folder ({path})") from error
+    raise SourceListingError(f"neither a file nor a folder ({path})")
 
 
 def _is_file(fs: Any, name: str, info: Mapping[str, Any]) -> bool:

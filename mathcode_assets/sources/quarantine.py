@@ -99,14 +99,14 @@ class ReadReport:
         n_records: records found.
         n_read: records given out as rows.
         n_quarantined: by reason.
-        n_bytes: UTF-8 bytes of text given out.
+        n_chars: characters of the rows given out (of documents: text and metadata).
         files: records found, by relative path of the file; an empty file has 0.
     """
 
     n_records: int = 0
     n_read: int = 0
     n_quarantined: Counter[str] = field(default_factory=Counter)
-    n_bytes: int = 0
+    n_chars: int = 0
     files: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:

@@ -39,7 +39,7 @@ from mathcode_assets.sources.fields import FieldError, optional_text, text_field
 from mathcode_assets.sources.formats import raw_records
 from mathcode_assets.sources.listing import SourceFile
 from mathcode_assets.sources.quarantine import Quarantine, ReadReport
-from mathcode_assets.sources.raw_records import RawRecords, ReadLimits, Record, Rejected
+from mathcode_assets.sources.raw_records import INVALID_JSON, RawRecords, ReadLimits, Record, Rejected
 
 # The first of these that a record has is its text.
 TEXT_NAMES: tuple[str, ...] = ("text", "content")
@@ -161,13 +161,16 @@ def _batches(
                 reject(record.row, record.reason, record.detail, record.raw)
                 continue
             try:
-                row, n_bytes = row_of(record)
+                row, n_chars = row_of(record)
             except FieldError as error:
                 reject(record.row, error.reason, error.detail, record.payload())
                 continue
+            except RecursionError:  # it could be parsed, but not be written again some frames deeper
+                reject(record.row, INVALID_JSON, "nested too deeply", record.payload())
+                continue
             report.n_read += 1
-            report.n_bytes += n_bytes
-            yield from batches.add(row, n_bytes)
+            report.n_chars += n_chars
+            yield from batches.add(row, n_chars)
     except UnreadableSource:
         yield from batches.rest()
         raise
@@ -197,7 +200,7 @@ def _document(
         licence=_licence(rest) or licence,
         metadata=rest,
     )
-    return row, len(text)
+    return row, len(text) + len(row["source_metadata"])
 
 
 def _own_id(fields: Mapping[str, Any], names: Sequence[str]) -> tuple[str | None, str | None]:

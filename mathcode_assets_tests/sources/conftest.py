@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,11 @@ class Outcome:
 
 
 Read = Callable[..., Outcome]
+
+
+def jsonl(*records: Any) -> bytes:
+    """Records as JSON lines."""
+    return b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
 
 
 @pytest.fixture

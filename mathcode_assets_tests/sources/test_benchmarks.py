@@ -70,9 +70,16 @@ def test_an_item_without_a_question_is_quarantined(tmp_path: Path) -> None:
     assert quarantine.counts == {"missing_field": 1, "empty_text": 1, "null_field": 1}
 
 
-def test_an_instruction_before_the_question_is_no_part_of_it() -> None:
-    """Every GSM8K row of the reference starts with one (paper-facts, section 4)."""
-    instruction = "Solve the problem and put your answer in '\\boxed{}'. \n"
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "Solve the problem and put your answer in '\\boxed{}'. \n",
+        "Please reason step by step, and put your final answer within \\boxed{}.\n\n",
+        "Answer the following question. Write the answer in $\\boxed{}$.\r\n",
+    ],
+)
+def test_an_instruction_before_the_question_is_no_part_of_it(instruction: str) -> None:
+    """Every GSM8K row of the reference starts with one, so no document could match."""
     assert without_instruction(instruction + "Ann has 3 eggs.") == "Ann has 3 eggs."
 
 
@@ -82,7 +89,8 @@ def test_an_instruction_before_the_question_is_no_part_of_it() -> None:
         "Solve for $x$: $x + 1 = 2$.\nGive your answer in \\boxed{}.",
         "Find $\\boxed{x}$ in the figure.",
         "What is in \\boxed{A}?\nChoose.",
-        "Solve \\boxed{1}\n",
+        "Solve the problem \\boxed{1}\n",
+        "Solve $x^2 = 1$ and write the larger root in \\boxed{}.\nThen square it.",
     ],
 )
 def test_what_looks_like_an_instruction_but_is_the_question_stays(question: str) -> None:

@@ -58,6 +58,7 @@ class Hub:
     def __init__(self) -> None:
         self.branches: dict[str, str] = {}
         self.commits: dict[str, dict[str, bytes]] = {}
+        self.is_gated = False
 
     def push(self, files: dict[str, bytes], branch: str = "main") -> str:
         commit = hashlib.sha1(json.dumps([len(self.commits), sorted(files)]).encode()).hexdigest()
@@ -140,6 +141,9 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             sha = hub.branches.get(revision, revision)
             if not parts or parts[0] == "revision":
                 return self.json({"id": "o/n", "sha": sha, "siblings": []})
+            if hub.is_gated:
+                refused = "Access to dataset o/n is restricted. Ask for access on its page."
+                return self.answer(403, b"{}", X_Error_Code="GatedRepo", X_Error_Message=refused)
             if parts[0] == "paths-info":
                 wanted = (
                     json.loads(sent)["paths"] if sent.startswith(b"{") else parse_qs(sent.decode())["paths"]
@@ -254,5 +258,16 @@ def test_a_revision_by_the_sources_file_or_by_the_address(hub: Hub, read: Read) 
 def test_what_is_not_there_is_one_line(hub: Hub, uri: str) -> None:
     hub.push({"a.jsonl": LINE})
     with pytest.raises(SourceListingError, match=r"^sources\.cc_en: hf://datasets/o/n") as caught:
+        list_files(spec(uri))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["hf://datasets/o/n", "hf://datasets/o/n/a.jsonl", "hf://datasets/o/n/*.jsonl"]
+)
+def test_a_gated_data_set_says_that_access_is_refused(hub: Hub, uri: str) -> None:
+    hub.push({"a.jsonl": LINE})
+    hub.is_gated = True
+    with pytest.raises(SourceListingError, match=r"^sources\.cc_en: hf://datasets/o/n.*restricted") as caught:
         list_files(spec(uri))
     assert "\n" not in str(caught.value)

@@ -9,7 +9,14 @@ import pytest
 
 from mathcode_assets.config import SourceSpec, parse_sources
 from mathcode_assets.sources.errors import SourceListingError, UnreadableSource
-from mathcode_assets.sources.listing import check_unchanged, list_files, list_label_files, local_file
+from mathcode_assets.sources.listing import (
+    KNOWN_ENDINGS,
+    check_unchanged,
+    list_files,
+    list_inputs,
+    list_label_files,
+    local_file,
+)
 
 
 def spec(*uris: str, key: str = "cc_en", **more: object) -> SourceSpec:
@@ -152,6 +159,21 @@ def test_a_change_after_listing_is_noticed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UnreadableSource, match="has gone since it was listed"):
         check_unchanged(file)
+
+
+def test_inputs_of_a_command_are_relative_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "d/a.jsonl", "d/b.jsonl", "c.pdf")
+    monkeypatch.chdir(tmp_path)
+    assert [file.address for file in list_inputs("d")] == ["d/a.jsonl", "d/b.jsonl"]
+    assert [file.address for file in list_inputs("d/*.jsonl")] == ["d/a.jsonl", "d/b.jsonl"]
+    assert [file.relative_path for file in list_inputs("d/b.jsonl", "c.pdf", endings=KNOWN_ENDINGS)] == [
+        "b.jsonl",
+        "c.pdf",
+    ]
+    with pytest.raises(SourceListingError, match=r"^none\.jsonl: no such file or folder"):
+        list_inputs("none.jsonl")
 
 
 def test_a_single_local_file(tmp_path: Path) -> None:
