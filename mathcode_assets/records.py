@@ -138,6 +138,20 @@ CONTAMINATION_ATTRIBUTES = _schema(
     ],
 )
 
+NGRAM_OVERLAP = _schema(
+    "ngram_overlap/1",
+    [
+        _field("component", pa.string(), "CLI name of the component, e.g. cc_en_math"),
+        _field("benchmark", pa.string(), "file stem, e.g. gsm8k"),
+        _field("n", pa.int32(), "tokens in an n-gram, 3 to 13"),
+        _field("n_grams", pa.int64(), "n-grams of the component, repetitions counted"),
+        _field("n_shared", pa.int64(), "those that occur in the benchmark"),
+        _field("overlap", pa.float64(), "n_shared / n_grams, [0, 1]: the column of the paper's table"),
+        _field("document_share", pa.float64(), "documents with at least one shared n-gram, [0, 1]"),
+        _field("benchmark_share", pa.float64(), "the benchmark's n-grams found in the component, [0, 1]"),
+    ],
+)
+
 BENCHMARK_ITEM = _schema(
     "benchmark_item/1",
     [
@@ -192,6 +206,7 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     FINGERPRINT,
     DUPLICATE_ATTRIBUTES,
     CONTAMINATION_ATTRIBUTES,
+    NGRAM_OVERLAP,
     BENCHMARK_ITEM,
     LABEL,
     TEXTBOOK_SKETCH,

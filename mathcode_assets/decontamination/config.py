@@ -27,8 +27,10 @@ class DecontaminationConfig:
     candidate_share: float = (
         0.2  # of the item's n-gram weight anywhere in the document; tuned for 1 edit in 8 words
     )
+    chain_share: float = 0.15  # the same, in one place
     gap_tokens: int = 400  # between two halves of one question; further apart they are joined by their union
-    max_alignments: int = 48  # for one item in one stretch of document, best n-gram evidence first
+    max_alignments: int = 48  # for one item in one stretch of document, best n-gram evidence first ...
+    exact_share: float = 0.3  # ... and, after so many in one document, only with this share of unmasked n-grams
 
     # --- verdict; weights are nats (idf of a token times the rarity of the n-grams around it) ---
     short_tokens: int = 13  # below, the question must be there word for word (issue: about 570 in MATH)
@@ -37,9 +39,13 @@ class DecontaminationConfig:
     near_shared_words: int = 4  # different ones
     near_information: float = 12.0  # nats
     contaminated_coverage: float = 0.72  # tuned: single-word edits keep 0.8, a shared theorem 0.5
+    union_coverage: float = 0.85  # of parts that lie further apart than `gap_tokens`, taken together
+    union_tokens: int = 8  # each of them this long
     min_words: int = 6  # an item with fewer is a formula: it must be there whole, or cut
     complete_information: float = 12.0  # nats, where every token is there
+    whole_pieces: int = 6  # ... in so many places at most: sentences spread over cells
     partial_information: float = 25.0  # nats, where some are missing
+    partial_pieces: int = 3  # and fewer places then, or common words find a partner in any text
     cut_share: float = 0.58  # of the tokens, for an item cut at 70 % of its words
     cut_information: float = 15.0  # nats
     short_information: float = 22.0  # nats; a short question with less needs its answer near it, or a line of its own

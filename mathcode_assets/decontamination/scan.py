@@ -9,6 +9,7 @@ Time is linear in the text; memory does not depend on it beyond the batch itself
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -128,11 +129,13 @@ class _Scanner:
         document = buffer[begin:end].tobytes()
         view = np.frombuffer(document, np.uint8)
         best: dict[int, Match] = {}
+        aligned_so_far: Counter[int] = Counter()
         for stretch in self.stretches(candidates, view):
             for item, hits in stretch:
                 if item in best and best[item].verdict == CONTAMINATED:
                     continue
-                match = self.best_of(item, hits, view, document)
+                match, tried = self.best_of(item, hits, view, document, aligned_so_far[item])
+                aligned_so_far[item] += tried
                 if match and (item not in best or _strength(match) < _strength(best[item])):
                     best[item] = match
         ordered = sorted(best.values(), key=_strength)
@@ -172,17 +175,26 @@ class _Scanner:
             column[: used - first] = column[first:used].copy()
         return used - first
 
-    def best_of(self, item: int, hits: tuple, view: np.ndarray, document: bytes) -> Match | None:
-        """The strongest match of one item among its hits in one stretch."""
+    def best_of(
+        self, item: int, hits: tuple, view: np.ndarray, document: bytes, tried: int
+    ) -> tuple[Match | None, int]:
+        """The strongest match of one item among its hits in one stretch, and the alignments it took.
+
+        An item aligned often enough in this document (a template repeated thousands of times) is aligned
+        again only where n-grams with its own numbers make a good part of it.
+        """
         config = self.config
         length = int(self.index.offsets[item + 1] - self.index.offsets[item])
         places, weights = chain_hits(*hits, config.gap_tokens, 3 * length + 2 * config.gap_tokens)
-        enough = np.flatnonzero(weights[:, 0] >= config.candidate_share / 2)
+        column = 1 if tried >= config.max_alignments else 0
+        enough = np.flatnonzero(weights[:, column] >= (config.exact_share if column else config.chain_share))
         order = enough[np.lexsort((enough, -weights[enough, 0], -weights[enough, 1]))][
             : config.max_alignments
         ]
         best, parts = None, []
         for chain in order:
+            if any(p.first_byte <= places[chain][0] and places[chain][1] < p.last_byte for p in parts):
+                continue  # inside a stretch that was aligned already
             aligned = self.aligned(item, length, places[chain], view)
             if aligned is None:
                 continue
@@ -190,9 +202,9 @@ class _Scanner:
             if match and (best is None or _strength(match) < _strength(best)):
                 best = match
             if best and best.verdict == CONTAMINATED:
-                return best
+                return best, 0
             parts.append(aligned)
-        return _union(parts, self.index, config) or best
+        return _union(parts, self.index, config) or best, len(parts)
 
     def aligned(self, item: int, length: int, place: np.ndarray, view: np.ndarray) -> Aligned | None:
         first_byte, last_byte, first, last = (int(value) for value in place)
@@ -239,18 +251,19 @@ def _match(aligned: Aligned, verdict: str) -> Match | None:
 
 def _union(parts: list[Aligned], index: BenchmarkIndex, config: DecontaminationConfig) -> Match | None:
     """A question whose parts lie far apart: long unchanged pieces that together make nearly all of it."""
-    good = [part for part in parts if not part.changed and int(part.equal.sum()) >= 8]
-    if len(good) < 2:
+    good = [p for p in parts if not p.changed and p.pieces == 1 and int(p.equal.sum()) >= config.union_tokens]
+    if len(good) < 2 or len(good[0].equal) < config.short_tokens:
         return None
     item = good[0].item
-    weight = index.token_weight[index.offsets[item] : index.offsets[item + 1]].astype(np.float64)
+    at = slice(int(index.offsets[item]), int(index.offsets[item + 1]))
+    weight, word = index.token_weight[at].astype(np.float64), index.token_word[at]
     covered = np.logical_or.reduce([part.equal for part in good])
-    information = float(weight[covered].sum())
-    share = information / max(float(weight.sum()), 1e-9)
-    if len(covered) < config.short_tokens or share < 0.85 or information < config.partial_information:
+    information, total = float(weight[covered].sum()), max(float(weight.sum()), 1e-9)
+    words = float(weight[covered & word].sum()) / max(float(weight[word].sum()), 1e-9)
+    if min(information / total, words) < config.union_coverage or information < config.partial_information:
         return None
     return Match(
-        item=item, verdict=CONTAMINATED, score=min(share, 1.0),
+        item=item, verdict=CONTAMINATED, score=min(information / total, 1.0),
         first_byte=good[0].first_byte, last_byte=good[0].last_byte,
     )  # fmt: skip
 

@@ -18,6 +18,8 @@ from mathcode_assets.records import CLEAN, CONTAMINATED, NEAR
 from mathcode_assets.text.normalise import Tokens, operators, tokenise
 
 _CONTEXT = 160  # bytes looked at before and after a span to see whether it stands alone
+_HOPELESS = 0.2  # of the weight; less is neither near nor worth joining with other parts
+_INSERTED = 3  # tokens; a page number or a list label between two words is no border
 _LABEL_BYTES = 3  # "1.", "(a)", "Q:" before a question
 _BORDER = re.compile(r"[\n\r\u2028?!:;…]|\.(?!\d)")
 _CUT = re.compile(r"[\n\r\u2028…]|\.\.\.|\\n|$")
@@ -40,6 +42,7 @@ class Aligned:
     words: float  # weighted share of the item's words that are there
     n_words: int  # different ones in the item
     shared_words: int  # different words of the item that are there
+    pieces: int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
     is_template: bool  # every token is there, or another number in its place, one after the other
     is_whole: bool  # every token of the item, the code of figures apart
     is_run: bool  # ... one after the other
@@ -59,7 +62,8 @@ def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window
     weight = index.token_weight[first:last].astype(np.float64)
     total = max(float(weight.sum()), 1e-9)
     inside = np.flatnonzero(equal)
-    if not len(inside):
+    template = float(weight[equal | other].sum()) / total
+    if not len(inside) or template < _HOPELESS:
         return None
     span = np.zeros(last - first, np.bool_)
     span[inside[0] : inside[-1] + 1] = True
@@ -70,7 +74,7 @@ def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window
         first_byte=int(window.starts[places[0]]),
         last_byte=int(window.stops[places[-1]]),
         coverage=min(1.0, float(weight[equal].sum()) / total),
-        template=min(1.0, float(weight[equal | other].sum()) / total),
+        template=min(1.0, template),
         information=float(weight[equal].sum()),
         changed=int(other.sum()),
         lost=int((span & number & ~equal & ~other).sum()),
@@ -78,6 +82,7 @@ def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window
         words=float(weight[equal & word].sum()) / max(float(weight[word].sum()), 1e-9),
         n_words=len(np.unique(index.token_hash[first:last][word])),
         shared_words=len(np.unique(index.token_hash[first:last][word & equal])),
+        pieces=1 + int((np.diff(places) - np.diff(inside) > _INSERTED).sum()),
         is_template=bool((equal | other)[core].all() and _is_run(placed, core)),
         is_whole=bool(equal[core].all()),
         is_run=bool(equal[core].all() and _is_run(placed, core)),
@@ -104,11 +109,12 @@ def _is_there(
 ) -> bool:
     """Whether the words of the item are there: all of them, all but some, or all up to a cut."""
     if aligned.is_whole:
-        return aligned.information >= config.complete_information
+        return aligned.information >= config.complete_information and aligned.pieces <= config.whole_pieces
     if _is_cut(aligned, index, document, config):
         return True
     return (
         aligned.n_words >= config.min_words
+        and aligned.pieces <= config.partial_pieces
         and aligned.coverage >= config.contaminated_coverage
         and aligned.words >= config.contaminated_coverage
         and aligned.information >= config.partial_information
