@@ -36,7 +36,10 @@ _DYNAMIC_CALLS = ("__import__", "import_module")
 
 # Notebook magics whose argument, or whose cell, is Python run in the notebook's own interpreter.
 PYTHON_MAGICS = frozenset(
-    "capture cython debug memit mprun lprun prun px pypy python python2 python3 snakeviz time timeit".split()
+    re.findall(
+        r"\w+",
+        "capture cython debug lprun memit mprun prun px pypy python python2 python3 snakeviz time timeit",
+    )
 )
 
 _STRING_OR_COMMENT = r"""
@@ -86,7 +89,7 @@ def candidate_pattern(packages: tuple[str, ...]) -> str:
 
 def python_imports(source: str, packages: frozenset[str]) -> set[str]:
     """The packages of this set that a Python source imports."""
-    source = source[_HEADER.match(source).end() :]  # ty: the pattern matches the empty string
+    source = source[_HEADER.match(source).end() :]  # matches at least the empty string
     if len(source) <= MAX_AST_CHARS:
         modules = _modules_by_ast(source)
         if modules is not None:

@@ -147,4 +147,10 @@ def _language(metadata: str) -> object:
 
 def _is_python(language: object) -> bool:
     """Whether a ``lang`` value is Python, or nothing at all: two of the subsets have no such column."""
-    return language is None or str(language).strip().lower() in {"", "python", "python2", "python3", "ipython"}
+    return language is None or str(language).strip().lower() in {
+        "",
+        "python",
+        "python2",
+        "python3",
+        "ipython",
+    }

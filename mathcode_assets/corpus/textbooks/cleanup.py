@@ -29,7 +29,7 @@ _CHARACTERS: dict[int, str | None] = {
     **{0x10 + code: char for code, char in enumerate("()()[]⌊⌋⌈⌉{}⟨⟩")},
     0x85: "\n",
     **{0x2028: "\n", 0x2029: "\n\n", 0xA0: " ", 0xFEFF: None, 0xFFFF: None, 0xFFFD: None},
-    **{ord(ligature): word for ligature, word in zip("ﬀﬁﬂﬃﬄﬅﬆ", "ff fi fl ffi ffl st st".split(), strict=True)},
+    **{ord(glyphs[0]): glyphs[1:] for glyphs in ["ﬀff", "ﬁfi", "ﬂfl", "ﬃffi", "ﬄffl", "ﬅst", "ﬆst"]},
     **dict.fromkeys([*range(0xF8E5, 0xF8FF), *range(0x239B, 0x23AE)], None),
     **{0xF8EB: "(", 0xF8F6: ")", 0xF8EE: "[", 0xF8F9: "]", 0xF8F1: "{", 0xF8FC: "}"},
     **{0x239B: "(", 0x239E: ")", 0x23A1: "[", 0x23A4: "]", 0x23A7: "{", 0x23AB: "}"},

@@ -158,7 +158,12 @@ class PdfReader:
             # The worker must import what this process imports, however its path came about.
             path = os.pathsep.join(entry or os.curdir for entry in sys.path)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mathcode_assets.corpus.textbooks.worker", str(self._config.memory_limit_bytes)],
+                [
+                    sys.executable,
+                    "-m",
+                    "mathcode_assets.corpus.textbooks.worker",
+                    str(self._config.memory_limit_bytes),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

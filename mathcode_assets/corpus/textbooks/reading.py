@@ -105,7 +105,8 @@ def screen_folder(
 
     Keys: ``id``, ``file``, ``status`` (kept, duplicate, damaged, encrypted, no_text, not_math),
     ``duplicate_of`` (the id of the copy kept, None unless a duplicate), ``text`` (empty where nothing
-    could be read), ``n_pages``, ``detail`` (in words, may be empty), ``math_share`` (None where there is no text).
+    could be read), ``n_pages``, ``detail`` (in words, may be empty), ``math_share`` (None where
+    there is no text).
     Texts wait in a temporary file for the copies of all of them to be known, so memory holds one book
     and 16 KiB for each.
     """
@@ -113,12 +114,15 @@ def screen_folder(
     with tempfile.TemporaryDirectory(prefix="textbooks-") as folder:
         spool = Path(folder) / "screened.arrow"
         sketches: list[pa.RecordBatch] = []
-        with pa.OSFile(str(spool), "wb") as sink, pa.ipc.new_stream(sink, _SCREENED) as writer:
-            with PdfReader(extraction) as reader:
-                for file in files:
-                    row, sketch = _screened(file, reader.extract(file[0]), screening)
-                    writer.write_batch(pa.RecordBatch.from_pylist([row], schema=_SCREENED))
-                    sketches.extend(sketch)
+        with (
+            pa.OSFile(str(spool), "wb") as sink,
+            pa.ipc.new_stream(sink, _SCREENED) as writer,
+            PdfReader(extraction) as reader,
+        ):
+            for file in files:
+                row, sketch = _screened(file, reader.extract(file[0]), screening)
+                writer.write_batch(pa.RecordBatch.from_pylist([row], schema=_SCREENED))
+                sketches.extend(sketch)
         found = find_editions(sketches, editions)
         duplicate_of = dict(
             zip(found.column("doc_id").to_pylist(), found.column("duplicate_of").to_pylist(), strict=True)

@@ -26,25 +26,30 @@ NOT_MATH = "not_math"
 # Words of mathematics that manuals of software seldom use. Left out on purpose, because they do:
 # function, field, group, module, kernel, class, set, series, sequence, exists, solution, distribution.
 VOCABULARY = frozenset(
-    """
-    theorem theorems lemma lemmas proof proofs corollary corollaries proposition propositions conjecture axiom axioms
-    hypothesis hypotheses suppose hence denote denotes satisfies satisfying iff arbitrary nonzero
-    mathematics mathematical arithmetic calculus algebra algebraic geometry geometric topology topological
-    equation equations inequality inequalities quadratic cubic polynomial polynomials coefficient coefficients root roots
-    matrix matrices determinant determinants eigenvalue eigenvalues eigenvector eigenvectors vector vectors scalar
-    scalars subspace subspaces orthogonal norm norms linear linearly dimensional
-    integral integrals integrand derivative derivatives differential differentiable differentiation
-    convergence converge converges convergent divergent infinity infinite infinitely finite summation approximation
-    logarithm logarithms logarithmic exponential trigonometric sine cosine sin cos tan arctan log exp sqrt
-    integer integers rational irrational prime primes modulo congruence congruent divisor divisors divisible gcd
-    factorization factorial quotient numerator denominator fraction fractions exponent exponents
-    subgroup subgroups isomorphism isomorphic homomorphism abelian permutation permutations coset cosets
-    bijection bijective injective surjective cardinality countable
-    graph graphs vertex vertices combinatorial combinatorics binomial probability variance random
-    triangle triangles hyperbola ellipse parabola perpendicular euclidean metric
-    multiply multiplication multiplying subtract divide squared sum sums computation numerical formula formulas
-    subset subsets discrete decimals prove proves deviation deviations probabilities bayesian
-    """.split()
+    re.findall(
+        r"\w+",
+        """
+        theorem theorems lemma lemmas proof proofs corollary corollaries proposition propositions
+        conjecture axiom axioms hypothesis hypotheses suppose hence denote denotes satisfies satisfying
+        iff arbitrary nonzero mathematics mathematical arithmetic calculus algebra algebraic geometry
+        geometric topology topological equation equations inequality inequalities quadratic cubic
+        polynomial polynomials coefficient coefficients root roots matrix matrices determinant
+        determinants eigenvalue eigenvalues eigenvector eigenvectors vector vectors scalar scalars
+        subspace subspaces orthogonal norm norms linear linearly dimensional integral integrals
+        integrand derivative derivatives differential differentiable differentiation convergence
+        converge converges convergent divergent infinity infinite infinitely finite summation
+        approximation logarithm logarithms logarithmic exponential trigonometric sine cosine sin cos tan
+        arctan log exp sqrt integer integers rational irrational prime primes modulo congruence
+        congruent divisor divisors divisible gcd factorization factorial quotient numerator denominator
+        fraction fractions exponent exponents subgroup subgroups isomorphism isomorphic homomorphism
+        abelian permutation permutations coset cosets bijection bijective injective surjective
+        cardinality countable graph graphs vertex vertices combinatorial combinatorics binomial
+        probability variance random triangle triangles hyperbola ellipse parabola perpendicular
+        euclidean metric multiply multiplication multiplying subtract divide squared sum sums
+        computation numerical formula formulas subset subsets discrete decimals prove proves deviation
+        deviations probabilities bayesian
+        """,
+    )
 )
 
 

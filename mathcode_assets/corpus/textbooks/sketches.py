@@ -24,7 +24,8 @@ SKETCH_SIZE = 1024
 SHINGLE_WORDS = 5
 
 _WORD = re.compile(r"\w+")
-_NAME_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]+|\d+")
+_NAME_WORD = re.compile(r"[^\W\d_]+|\d+")
+_CAMEL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _COMPLETE = np.uint64(2**64 - 1)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -41,18 +42,19 @@ def sketch_documents(
     Raises:
         ValueError: documents and attributes are not the same rows in the same order.
     """
-    for batch, verdicts in zip(documents, attributes if attributes is not None else repeat(None), strict=False):
+    for batch, verdicts in zip(
+        documents, attributes if attributes is not None else repeat(None), strict=False
+    ):
         columns = batch.select(["doc_id", "source_file", "source_metadata"]).to_pylist()
         kept = _kept(batch, verdicts)
-        rows = [
-            _sketch(row, batch.column("text")[at].as_py()) for at, row in enumerate(columns) if kept[at]
-        ]
+        rows = [_sketch(row, batch.column("text")[at].as_py()) for at, row in enumerate(columns) if kept[at]]
         yield batch_of(rows, TEXTBOOK_SKETCH)
 
 
 def name_words(file_name: str) -> list[str]:
     """The words of a file's name without folder and ending, camel case parted, lower case, sorted."""
-    return sorted({word.lower() for word in _NAME_WORD.findall(PurePosixPath(file_name).stem)})
+    parted = _CAMEL.sub(" ", PurePosixPath(file_name).stem)
+    return sorted({word.lower() for word in _NAME_WORD.findall(parted)})
 
 
 def text_sketches(text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +110,10 @@ def _sketch(row: dict[str, str], text: str) -> dict[str, object]:
 
 def _comparable(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both sketches cut where the shorter-reaching one ends: below, each holds all of its set."""
-    reach = min(one[-1] if len(one) == SKETCH_SIZE else _COMPLETE, other[-1] if len(other) == SKETCH_SIZE else _COMPLETE)
+    reach = min(
+        one[-1] if len(one) == SKETCH_SIZE else _COMPLETE,
+        other[-1] if len(other) == SKETCH_SIZE else _COMPLETE,
+    )
     return one[one <= reach], other[other <= reach]
 
 

@@ -36,6 +36,8 @@ PAGE, FAILED_PAGE, END = b"P", b"F", b"E"
 _HEADER = b"%PDF-"
 _HEADER_BYTES = 1024
 
+_NO_PAGE = "no page can be found"
+
 # A page count is whatever the file claims. After so many unreadable pages in a row the rest is not tried.
 _MAX_FAILURES_IN_A_ROW = 200
 
@@ -67,11 +69,13 @@ def _extract(path: Path, out: BinaryIO) -> tuple[str, int, str]:
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == pypdfium2.raw.FPDF_ERR_PASSWORD:
             return "encrypted", 0, "needs a password"
-        return "damaged", 0, str(error)
+        # PDFium refuses a document without a page, and then reports success as the error.
+        success = getattr(error, "err_code", None) == pypdfium2.raw.FPDF_ERR_SUCCESS
+        return "damaged", 0, _NO_PAGE if success else str(error)
     try:
         n_pages = len(document)
         if n_pages == 0:
-            return "damaged", 0, "no page can be found"
+            return "damaged", 0, _NO_PAGE
         failures = 0
         for number in range(n_pages):
             kind, text = _page_text(document, number)

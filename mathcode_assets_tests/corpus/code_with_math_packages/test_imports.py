@@ -75,7 +75,14 @@ NO_IMPORTS = [
 ]
 
 # A line no Python 3 parser takes, so that the scanner decides.
-BREAKERS = ["print 'python two'\n", "%matplotlib inline\n", "!pip install sympy\n", "?help\n", "def half(:\n", "x = 0777\n"]
+BREAKERS = [
+    "print 'python two'\n",
+    "%matplotlib inline\n",
+    "!pip install sympy\n",
+    "?help\n",
+    "def half(:\n",
+    "x = 0777\n",
+]
 
 
 @pytest.mark.parametrize("source", IMPORTS)
@@ -136,7 +143,14 @@ def test_a_file_cut_in_the_middle_keeps_what_it_imported():
 
 @pytest.mark.parametrize(
     "deep",
-    ["(" * 100_000, "not " * 100_000 + "1", "a" + ".b" * 300_000, "1" + "+1" * 400_000, "[" * 150 + ":", "f'{" * 9],
+    [
+        "(" * 100_000,
+        "not " * 100_000 + "1",
+        "a" + ".b" * 300_000,
+        "1" + "+1" * 400_000,
+        "[" * 150 + ":",
+        "f'{" * 9,
+    ],
     ids=["brackets", "not", "attributes", "sum", "slices", "fstrings"],
 )
 def test_pathological_nesting_falls_to_the_scanner(deep):
@@ -158,7 +172,25 @@ def test_any_text_has_an_answer(text):
 
 
 _PIECES = st.sampled_from(
-    ["import sympy", "from scipy import x", "'", '"', '"""', "'''", "#", "\\", "\n", ";", " ", "(", ")", "x = 1", ":", "if x", "import a, cmath"]
+    [
+        "import sympy",
+        "from scipy import x",
+        "'",
+        '"',
+        '"""',
+        "'''",
+        "#",
+        "\\",
+        "\n",
+        ";",
+        " ",
+        "(",
+        ")",
+        "x = 1",
+        ":",
+        "if x",
+        "import a, cmath",
+    ]
 )
 
 

@@ -77,13 +77,14 @@ def test_only_code_cells_of_a_notebook_count():
     ],
 )
 def test_cell_magics(cell, expected):
-    broken = "def half(:" # a broken cell does not spoil its neighbours
+    broken = "def half(:"  # a broken cell does not spoil its neighbours
     content = f"<jupyter_start><jupyter_code>{broken}<jupyter_output><empty_output><jupyter_code>{cell}"
     assert packages_of(content, CodeKind.NOTEBOOK) == expected
 
 
 @pytest.mark.parametrize(
-    ("lang", "reason"), [("Python", ""), ("python", ""), (None, ""), ("R", "not_python"), ("Julia", "not_python")]
+    ("lang", "reason"),
+    [("Python", ""), ("python", ""), (None, ""), ("R", "not_python"), ("Julia", "not_python")],
 )
 def test_a_script_of_another_language_is_dropped(lang, reason):
     assert tags(documents("import sympy", source="starcoder_jupyter_scripts", lang=lang))[0][1] == reason
