@@ -49,9 +49,9 @@ class ComponentMixture:
 class MixtureConfig:
     """The mixture. The default is the paper's: every component whole, once, without caps.
 
-    The field has since capped code at about 20 % of the tokens (MegaMath, FineMath), which is
+    Field practice since then is code at about 20 % of the tokens at most, which is
     `{"code": ComponentMixture(max_share=0.2)}`; the paper's own pile has 8.9 % code and 14.2 %
-    translated code.
+    translated code (Table 1).
 
     Attributes:
         components: settings by component; a component that is not named gets `ComponentMixture()`.
