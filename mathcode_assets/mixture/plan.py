@@ -74,8 +74,8 @@ class ComponentPlan:
         tokens_in: tokens of its clean documents.
         asked_weight: as in the config.
         weight: after the caps, never above `asked_weight`.
-        tokens: expected in the pile, `tokens_in * weight`. Documents are chosen by hash, one by one,
-            so the pile's own count lies around it.
+        tokens: expected in the pile. Documents are chosen by hash, one by one, so the pile's own count
+            lies around it, or, after `pile.fit_caps`, just below where a cap binds.
         share: of the plan's tokens, in [0, 1].
         capped_by: `max_tokens`, `max_share`, or empty.
     """
