@@ -37,9 +37,8 @@ def main() -> None:
     config = TokenizerConfig(vocab_size=arguments.vocab_size, sample_share=arguments.sample_share)
     start = time.process_time()
     data = train_tokenizer(texts, config)
-    print(
-        f"trained on {config.sample_share:.0%} of {megabytes:.1f} MB in {time.process_time() - start:.1f} CPU-s"
-    )
+    training = time.process_time() - start
+    print(f"trained on {config.sample_share:.0%} of {megabytes:.1f} MB in {training:.1f} CPU-s")
     plain = tokenizers.Tokenizer.from_str(data.decode())
     plain.encode_special_tokens = True
     ours = Tokenizer(data, name="benchmark")

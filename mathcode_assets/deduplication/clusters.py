@@ -90,7 +90,8 @@ class Spool:
             check_batch(batch, FINGERPRINT)
             self._doc_ids.write_batch(pa.record_batch([batch.column("doc_id")], schema=_DOC_ID))
             self._n_batches += 1
-            self._exchange(batch, n_rows)
+            if batch.num_rows:  # an empty column may have no buffer to look into
+                self._exchange(batch, n_rows)
             n_rows += batch.num_rows
         partition = _Partition(key, component, first, self._n_batches - first, n_rows)
         self.partitions.append(partition)

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from mathcode_assets.mixture.pile import PileTally
+from mathcode_assets.mixture.plan import MixturePlan
+
 # MathCoder2 Table 1: documents, tokens by the paper's tokenizer. The title is the name in the paper.
 PAPER_TABLE_1: Mapping[str, tuple[str, int, int]] = {
     "open_web_math": ("filtered-OpenWebMath", 2_824_705, 4_826_902_621),
@@ -42,16 +45,23 @@ _LARGER_SIZES = ((10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentCount:
-    """One component in the pile: rows (copies counted), tokens, bytes of UTF-8 text."""
+    """One component in the pile.
+
+    Attributes:
+        name: as in the pile's column `component`.
+        documents: rows, copies counted.
+        tokens: of those rows.
+        size_bytes: UTF-8 bytes of their text.
+        dropped: documents left out on the way, by reason, of every stage.
+        weight: after caps.
+    """
 
     name: str
     documents: int
     tokens: int
     size_bytes: int
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """Documents left out on the way, by reason, of every stage."""
     weight: float = 1.0
-    """After caps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +108,30 @@ class DataCard:
     corpus_hash: str = ""
     code_version: str = ""
     notes: Sequence[str] = ()
+
+
+def component_counts(
+    tally: PileTally, plan: MixturePlan, *, dropped: Mapping[str, Mapping[str, int]] | None = None
+) -> list[ComponentCount]:
+    """The components of a finished pile, with what the mixture and the stages before it left out.
+
+    Args:
+        tally: after the last batch of `mix` was read.
+        plan: the one that was mixed by.
+        dropped: documents left out before the mixture, by component and reason.
+    """
+    earlier = dropped or {}
+    return [
+        ComponentCount(
+            name=name,
+            documents=counts.rows,
+            tokens=counts.tokens,
+            size_bytes=counts.size_bytes,
+            dropped={**earlier.get(name, {}), **counts.dropped},
+            weight=plan.components[name].weight,
+        )
+        for name, counts in tally.components.items()
+    ]
 
 
 def render_token_table(components: Sequence[ComponentCount], *, tokenizer: str) -> str:

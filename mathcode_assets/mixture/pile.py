@@ -7,6 +7,7 @@ order of its sources compresses better and can be compared with them.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,9 @@ import pyarrow.compute as pc
 
 from mathcode_assets.mixture.plan import MixturePlan
 from mathcode_assets.records import CLEAN_DOCUMENT, PILE_DOCUMENT, check_batch
+
+# A range of the draw holds 300 documents of the paper's pile: caps are met to a hundredth of a per cent.
+DRAW_RANGES = 1 << 16
 
 # Reasons of the row accounting.
 BY_WEIGHT = "mixture_weight"
@@ -87,6 +91,50 @@ def mix(
                 mixed = _repeated(batch, name, copies)
                 _count_rows(counts, tally.licences, mixed)
                 yield mixed
+
+
+def tokens_by_draw(batches: Iterable[pa.RecordBatch], seed: int) -> np.ndarray:
+    """Tokens of the documents in each of 65,536 ranges of the draw, for `fit_caps`.
+
+    Sums of partitions may be added up.
+
+    Args:
+        batches: any with `doc_id` and `n_tokens`; the text is not needed.
+        seed: of the plan.
+    """
+    totals = np.zeros(DRAW_RANGES, dtype=np.int64)
+    for batch in batches:
+        ranges = (_draws(batch.column("doc_id"), seed) * DRAW_RANGES).astype(np.int64)
+        np.add.at(totals, ranges, batch.column("n_tokens").to_numpy())
+    return totals
+
+
+def fit_caps(plan: MixturePlan, tokens: Mapping[str, np.ndarray]) -> MixturePlan:
+    """The plan with weights of capped components set so that no cap is passed by chance.
+
+    A plan's weight meets a cap on average; which documents the draw chooses makes some per cent of
+    difference in ten thousand of them, and any in ten. Here the weight becomes the highest, in steps of
+    1/65,536, at which the chosen documents' tokens are at most the plan's.
+
+    Args:
+        plan: from `plan_mixture`.
+        tokens: `tokens_by_draw` of each component that a cap lowers; others may be missing.
+
+    Raises:
+        ValueError: a lowered component is missing, or its tokens are not those of the plan.
+    """
+    fitted = dict(plan.components)
+    for name, component in plan.components.items():
+        if not component.capped_by:
+            continue
+        if name not in tokens or tokens[name].sum() != component.tokens_in:
+            raise ValueError(f"{name} is capped, but its tokens by draw are missing or of other documents")
+        whole = math.floor(component.weight)
+        left = component.tokens - whole * component.tokens_in
+        n_ranges = int(np.searchsorted(np.cumsum(tokens[name]), left, side="right"))
+        weight = min(whole + n_ranges / DRAW_RANGES, component.asked_weight)
+        fitted[name] = dataclasses.replace(component, weight=weight)
+    return dataclasses.replace(plan, components=fitted)
 
 
 def copies_at(weight: float, draws: np.ndarray) -> np.ndarray:

@@ -49,9 +49,9 @@ class ComponentMixture:
 class MixtureConfig:
     """The mixture. The default is the paper's: every component whole, once, without caps.
 
-    The field has since capped code at about 20 % of the tokens (MegaMath, FineMath), which is
+    Field practice since then is code at about 20 % of the tokens at most, which is
     `{"code": ComponentMixture(max_share=0.2)}`; the paper's own pile has 8.9 % code and 14.2 %
-    translated code.
+    translated code (Table 1).
 
     Attributes:
         components: settings by component; a component that is not named gets `ComponentMixture()`.
@@ -74,8 +74,8 @@ class ComponentPlan:
         tokens_in: tokens of its clean documents.
         asked_weight: as in the config.
         weight: after the caps, never above `asked_weight`.
-        tokens: expected in the pile, `tokens_in * weight`. Documents are chosen by hash, one by one,
-            so the pile's own count lies around it.
+        tokens: expected in the pile. Documents are chosen by hash, one by one, so the pile's own count
+            lies around it, or, after `pile.fit_caps`, just below where a cap binds.
         share: of the plan's tokens, in [0, 1].
         capped_by: `max_tokens`, `max_share`, or empty.
     """

@@ -27,7 +27,7 @@ from mathcode_assets.deduplication.exact import (
     fingerprint_documents,
     resolve,
 )
-from mathcode_assets.records import DUPLICATE_ATTRIBUTES, FINGERPRINT, check_batch
+from mathcode_assets.records import DUPLICATE_ATTRIBUTES, FINGERPRINT, check_batch, empty_batch
 
 CONFIG = ExactConfig(preference=("books", "web", "code"), code_components=("code",), n_buckets=4)
 
@@ -194,6 +194,8 @@ def test_code_and_prose_with_equal_text_both_stay(tmp_path: Path) -> None:
 def test_a_partition_without_rows_comes_back_empty(tmp_path: Path) -> None:
     assert verdicts({("web", "empty"): [], ("books", "b"): [("b", "text")]}, tmp_path)["web", "empty"] == []
     assert verdicts({}, tmp_path) == {}
+    (found,) = resolve([("web", "w", [empty_batch(FINGERPRINT)])], work_dir=tmp_path, config=CONFIG)
+    assert (found.component, found.partition) == ("web", "w")
 
 
 def test_unread_partitions_may_be_skipped(tmp_path: Path) -> None:
@@ -232,6 +234,18 @@ def test_fingerprints_keep_rows_and_batches() -> None:
     assert [row["n_chars"] for batch in batches for row in batch.to_pylist()] == [1, 3, 1]
     for batch in batches:
         check_batch(batch, FINGERPRINT)
+
+
+def test_fingerprints_may_be_slices_of_a_larger_table(tmp_path: Path) -> None:
+    (whole,) = fingerprint_documents(
+        documents([(str(n), "ab"[n % 2]) for n in range(8)], batch_rows=8), PROSE
+    )
+    sliced = [("web", "w", [whole.slice(1, 3), whole.slice(4, 0), whole.slice(4, 4)])]
+    (found,) = [
+        [(row["doc_id"], row["duplicate_of"]) for batch in partition.batches for row in batch.to_pylist()]
+        for partition in resolve(sliced, work_dir=tmp_path, config=CONFIG)
+    ]
+    assert found == [("1", None), ("2", None), ("3", "1"), ("4", "2"), ("5", "1"), ("6", "2"), ("7", "1")]
 
 
 @settings(max_examples=40, deadline=None)

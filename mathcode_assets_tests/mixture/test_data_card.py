@@ -13,12 +13,16 @@ from mathcode_assets.mixture.data_card import (
     ComponentCount,
     DataCard,
     SourceLine,
+    component_counts,
     hub_licences,
     render_data_card,
     render_paper_table,
     render_token_table,
     size_category,
 )
+from mathcode_assets.mixture.pile import PileTally, mix
+from mathcode_assets.mixture.plan import ComponentMixture, MixtureConfig, plan_mixture
+from mathcode_assets_tests.mixture.documents import clean_documents
 
 COMPONENTS = [
     ComponentCount(
@@ -65,6 +69,20 @@ def test_the_papers_numbers_stand_beside_ours() -> None:
     assert any(
         line.startswith("| model-translated mathematical code | mathematical_code | 0 |") for line in lines
     )
+
+
+def test_counts_come_from_what_was_mixed() -> None:
+    plan = plan_mixture({"web": 8, "code": 2}, MixtureConfig(components={"code": ComponentMixture(weight=0)}))
+    batches = {
+        "web": [clean_documents(["two words"] * 4)],
+        "code": [clean_documents(["x"] * 2, source="code")],
+    }
+    tally = PileTally()
+    assert sum(batch.num_rows for batch in mix(batches, plan, tally)) == 4
+    web, code = component_counts(tally, plan, dropped={"code": {"contaminated": 3}})
+    assert (web.documents, web.tokens, web.size_bytes) == (4, 8, 36)
+    assert (code.documents, code.weight) == (0, 0)
+    assert code.dropped == {"contaminated": 3, "mixture_weight": 2, "mixture_cap": 0}
 
 
 def test_front_matter_has_a_config_for_each_component_with_files() -> None:

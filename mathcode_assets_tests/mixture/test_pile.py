@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mathcode_assets.mixture.pile import PileTally, mix
+from mathcode_assets.mixture.pile import PileTally, fit_caps, mix, tokens_by_draw
 from mathcode_assets.mixture.plan import ComponentMixture, MixtureConfig, MixturePlan, plan_mixture
 from mathcode_assets.records import PILE_DOCUMENT, check_batch
 from mathcode_assets_tests.mixture.documents import clean_documents
@@ -93,6 +93,54 @@ def test_every_document_is_kept_or_dropped_with_a_reason() -> None:
     assert code.size_bytes == len("import sympy") * code.rows
     assert (web.documents_in, web.dropped) == (200, {"mixture_weight": 0, "mixture_cap": 0})
     assert sum(tally.licences.values()) == rows
+
+
+@given(
+    lengths=st.lists(st.integers(0, 50), min_size=1, max_size=30),
+    weight=st.floats(0.1, 4),
+    max_tokens=st.integers(0, 2000),
+    border=st.integers(0, 30),
+)
+def test_fitted_caps_hold_for_the_documents_that_were_chosen(
+    lengths: list[int], weight: float, max_tokens: int, border: int
+) -> None:
+    batch = clean_documents([" ".join(["word"] * length) or " " for length in lengths])
+    total = sum(lengths)
+    settings = ComponentMixture(weight=weight, max_tokens=max_tokens)
+    plan = plan_mixture({"web": total}, MixtureConfig(components={"web": settings}))
+    tokens = tokens_by_draw([batch.slice(0, border)], plan.seed) + tokens_by_draw(
+        [batch.slice(border)], plan.seed
+    )
+    fitted = fit_caps(plan, {"web": tokens})
+    tally = PileTally()
+    for _ in mix({"web": [batch]}, fitted, tally):
+        pass
+    if plan.components["web"].capped_by:
+        assert tally.components["web"].tokens <= max_tokens
+        assert (
+            tally.components["web"].tokens > max_tokens - max(lengths)
+            or fitted.components["web"].weight == weight
+        )
+    else:
+        assert fitted == plan
+    assert fitted.components["web"].weight <= weight
+
+
+def test_fitting_wants_the_documents_of_the_plan() -> None:
+    plan = plan_of(1.0, max_share=0.2)
+    with pytest.raises(ValueError, match="code is capped"):
+        fit_caps(plan, {})
+    with pytest.raises(ValueError, match="of other documents"):
+        fit_caps(plan, {"code": tokens_by_draw([CODE.slice(0, 9)], plan.seed)})
+
+
+def test_a_fitted_share_is_at_most_the_cap() -> None:
+    plan = plan_of(1.0, max_share=0.2)
+    tally = PileTally()
+    fitted = fit_caps(plan, {"code": tokens_by_draw([CODE], plan.seed)})
+    list(mix({"web": [WEB], "code": [CODE]}, fitted, tally))
+    assert tally.components["code"].tokens == 200  # a fifth of 800 + 200
+    assert sum(tally.components["code"].dropped.values()) == 50
 
 
 def test_a_component_without_documents_is_counted_too() -> None:
