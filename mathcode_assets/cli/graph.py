@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,8 +16,6 @@ from mathcode_assets.config import load_sources
 from mathcode_assets.sample import sample_dir
 
 DEFAULT_OUTPUT = "lake"
-HOME_NAME = ".dagster"
-HOME_CONFIG = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 def add_commands(commands: Any) -> None:
@@ -63,14 +60,13 @@ def build(sources_file: Path, *, root: str | None) -> int:
     started = time.perf_counter()
     from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
     from mathcode_assets.defs.drive import Driver
+    from mathcode_assets.defs.instance import dagster_home, open_instance
     from mathcode_assets.defs.resources import WorkspaceResource
     from mathcode_assets.storage.catalog import write_catalog
 
     workspace = WorkspaceResource(sources_file=str(sources_file), root=root).open()
-    home = dagster_home(workspace.lake.root.path if workspace.lake.root.is_local else None)
-    import dagster as dg
-
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    home = dagster_home(workspace.lake)
+    with open_instance(home) as instance:
         driver = Driver(
             definitions=build_definitions(sources_file, root=root),
             assets=LAKE_ASSETS,
@@ -91,18 +87,6 @@ def build(sources_file: Path, *, root: str | None) -> int:
         out.print(f"nothing changed: all {report.unchanged} partitions are current ({seconds:.0f} s)")
     print_next(workspace.lake.root.uri, catalog, home, sources_file)
     return 0 if report.is_complete else 1
-
-
-def dagster_home(lake_path: str | None) -> Path:
-    """DAGSTER_HOME, else a folder in the lake (or here, for a lake elsewhere); made with quiet settings."""
-    given = os.environ.get("DAGSTER_HOME")
-    home = Path(given) if given else Path(lake_path or ".") / HOME_NAME
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text(HOME_CONFIG)
-    os.environ["DAGSTER_HOME"] = str(home.absolute())
-    return home
 
 
 def print_components(workspace: Any) -> None:

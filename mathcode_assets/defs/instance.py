@@ -1,0 +1,36 @@
+"""The Dagster instance that the commands record their runs in; the UI opens the same one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from mathcode_assets.storage.lake import Lake
+
+HOME_NAME = ".dagster"
+CONFIG_NAME = "dagster.yaml"
+# A laptop's settings; the repository's dagster.yaml says more, for a daemon.
+CONFIG = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+
+
+def dagster_home(lake: Lake) -> Path:
+    """DAGSTER_HOME, else a folder in the lake (or here, where the lake is on an object store)."""
+    given = os.environ.get("DAGSTER_HOME")
+    if given:
+        return Path(given).absolute()
+    return Path(lake.root.path if lake.root.is_local else ".").absolute() / HOME_NAME
+
+
+@contextmanager
+def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance of a home folder, made with quiet settings where it has none."""
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / CONFIG_NAME
+    if not config.exists():
+        config.write_text(CONFIG)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
