@@ -11,28 +11,32 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 
 from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.index import BenchmarkIndex, build_index, load
 from mathcode_assets.decontamination.scan import scan_documents
+from mathcode_assets.decontamination.self_test import SelfTestConfig, self_test
 from mathcode_assets.defs.assets.consolidated import counted, input_versions, verdict_counts
 from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
 from mathcode_assets.defs.checks import contaminated_share, rows_add_up, rows_of
 from mathcode_assets.defs.components import COMPONENT_TABLES, ComponentTable
-from mathcode_assets.defs.previews import decisions_preview
-from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, TableBuild
+from mathcode_assets.defs.previews import decisions_preview, markdown_table
+from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, Outcome, TableBuild, TableCheck
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.records import CONTAMINATED, CONTAMINATION_ATTRIBUTES
 from mathcode_assets.sources.partitions import Partition, list_partitions
 from mathcode_assets.sources.quarantine import Quarantine, ReadReport
 from mathcode_assets.sources.readers import read_benchmark_items
 from mathcode_assets.storage.lake import Table
-from mathcode_assets.storage.manifest import Accounting, Recipe
+from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
 CODE_VERSION = "1"
 INDEX_KEY = "index/benchmarks"
 SOURCE_KEY = "source/benchmarks"
+# Where the self-test plants questions.
+HOST_SOURCES = ("open_web_math", "cc_en")
 
 
 def contamination_key(name: str) -> str:
@@ -95,6 +99,47 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
     return FolderBuild(recipe=recipe, make=make)
 
 
+def _hosts(workspace: Workspace) -> Iterator[pa.RecordBatch]:
+    """Web documents to plant questions in: the head of what is published, OpenWebMath first."""
+    for source in HOST_SOURCES:
+        for table in workspace.tables(f"raw/{source}", source):
+            if table.find_manifest() is not None:
+                yield from table.batches(columns=["doc_id", "text"])
+
+
+def self_test_outcome(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
+    """Items of the index planted in host documents and scanned: recall per kind above the bar, or not."""
+    index, _ = current_index(workspace)
+    scan_config = workspace.settings("decontamination", DecontaminationConfig)
+    config = workspace.settings("self_test", SelfTestConfig)
+    if not len(index):
+        return Outcome(passed=False, description="the benchmarks hold no item: nothing can be found")
+    try:
+        result = self_test(index, _hosts(workspace), config, scan_config)
+    except ValueError as error:
+        return Outcome(passed=False, description=str(error))
+    recall = ", ".join(f"{kind} {share:.0%}" for kind, share in result.recall.items())
+    positives = f"{result.false_positives} of {result.hosts} hosts contaminated before planting"
+    rows = [(kind, result.planted[kind], f"{share:.1%}") for kind, share in result.recall.items()]
+    return Outcome(
+        passed=result.passed,
+        description="; ".join([*result.failures, f"recall {recall}", positives]),
+        metadata={
+            "recall": dg.MetadataValue.md(markdown_table(["kind", "planted", "recall"], rows)),
+            "false_positives": result.false_positives,
+            "hosts": result.hosts,
+        },
+    )
+
+
+SELF_TEST = TableCheck(
+    name="contamination_self_test",
+    description="Benchmark items planted in web documents, in several disguises, are found by the scan.",
+    evaluate=self_test_outcome,
+    blocking=True,
+)
+
+
 def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
     def build(workspace: Workspace, partition: str) -> TableBuild:
         """Which documents hold a benchmark item, which are only near one, with the span as evidence (paper §2.4).
@@ -137,7 +182,8 @@ ASSETS: list[LakeAsset] = [
         key=INDEX_KEY,
         build=_index,
         group="decontamination",
-        deps=[SOURCE_KEY],
+        deps=[SOURCE_KEY, *(f"raw/{source}" for source in HOST_SOURCES)],
+        checks=[SELF_TEST],
         kinds=frozenset({"numba"}),
         automation=BUILD_WHEN_CHANGED,
     ),
