@@ -88,6 +88,9 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
             n_in=report.n_records, n_kept=report.n_read, quarantined=dict(sorted(report.n_quarantined.items()))
         )
         return accounting, {
+            "instructions": index.hygiene.instructions,
+            "items_without_content": len(index.hygiene.without_content),
+            "shared_items": len(index.hygiene.shared),
             "benchmarks": {p.key: sum(report.files[f.relative_path] for f in p.files) for p in partitions}
         }
 
