@@ -91,7 +91,7 @@ def build(sources_file: Path, *, root: str | None) -> int:
 
 def print_components(workspace: Any) -> None:
     """The table of components of the published pile; a line where there is none."""
-    from mathcode_assets.defs.assets.mixture import PILE_KEY, component_counts
+    from mathcode_assets.defs.assets.mixture import PILE_KEY, published_counts
 
     pile = workspace.lake.table(PILE_KEY).find_manifest()
     if pile is None:
@@ -102,7 +102,7 @@ def print_components(workspace: Any) -> None:
     for name in ("documents", f"tokens ({pile.tokenizer})", "share"):
         table.add_column(name, justify="right")
     table.add_column("dropped on the way, by reason", overflow="fold")
-    counts = component_counts(workspace, pile)
+    counts = published_counts(workspace, pile)
     n_tokens = sum(count.tokens for count in counts) or 1
     for count in counts:
         dropped = ", ".join(f"{reason} {n:,}" for reason, n in count.dropped.items()) or "-"

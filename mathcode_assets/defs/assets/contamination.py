@@ -91,7 +91,7 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
             "instructions": index.hygiene.instructions,
             "items_without_content": len(index.hygiene.without_content),
             "shared_items": len(index.hygiene.shared),
-            "benchmarks": {p.key: sum(report.files[f.relative_path] for f in p.files) for p in partitions}
+            "benchmarks": {p.key: sum(report.files[f.relative_path] for f in p.files) for p in partitions},
         }
 
     recipe = Recipe(

@@ -33,11 +33,12 @@ from mathcode_assets.mixture.data_card import (
     ComponentCount,
     DataCard,
     SourceLine,
+    component_counts,
     render_data_card,
     render_token_table,
 )
 from mathcode_assets.mixture.export import export_hub_dataset
-from mathcode_assets.mixture.pile import PileTally, mix
+from mathcode_assets.mixture.pile import PileTally, fit_caps, mix, tokens_by_draw
 from mathcode_assets.mixture.plan import ComponentMixture, MixtureConfig, MixturePlan, plan_mixture
 from mathcode_assets.records import PILE_DOCUMENT
 from mathcode_assets.storage.lake import Table
@@ -131,6 +132,11 @@ def mathcode_pile(workspace: Workspace, partition: str) -> TableBuild:
     totals = {name: sum(table.manifest().n_tokens or 0 for table in group) for name, group in tables.items()}
     plan = plan_mixture(totals, config)
     tally = PileTally()
+    mixed_by: list[MixturePlan] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        mixed_by.append(_fitted(plan, tables))
+        yield from mix({name: _rows(group) for name, group in tables.items()}, mixed_by[0], tally)
 
     def accounting(n_rows: int) -> Accounting:
         counts = tally.components.values()
@@ -152,17 +158,24 @@ def mathcode_pile(workspace: Workspace, partition: str) -> TableBuild:
             config=_plan_config(plan),
             models={TOKENIZER: workspace.model_version(TOKENIZER)},
         ),
-        batches=lambda: mix({name: _rows(group) for name, group in tables.items()}, plan, tally),
+        batches=batches,
         accounting=accounting,
         n_tokens=lambda: sum(count.tokens for count in tally.components.values()),
         tokenizer=workspace.model_version(TOKENIZER),
-        facts=lambda: {"components": _component_facts(tally, plan), "licences": dict(sorted(tally.licences.items()))},
+        facts=lambda: {"components": _component_facts(tally, mixed_by[0]), "licences": dict(sorted(tally.licences.items()))},
     )
 
 
-def _rows(tables: list[Table]) -> Iterator[pa.RecordBatch]:
+def _rows(tables: list[Table], columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     for table in tables:
-        yield from table.batches()
+        yield from table.batches(columns=columns)
+
+
+def _fitted(plan: MixturePlan, tables: Mapping[str, list[Table]]) -> MixturePlan:
+    """The plan with capped components at or below their caps for the documents there are."""
+    capped = [name for name, component in plan.components.items() if component.capped_by]
+    draws = {name: tokens_by_draw(_rows(tables[name], ["doc_id", "n_tokens"]), plan.seed) for name in capped}
+    return fit_caps(plan, draws)
 
 
 def _plan_config(plan: MixturePlan) -> dict[str, Any]:
@@ -173,17 +186,17 @@ def _plan_config(plan: MixturePlan) -> dict[str, Any]:
 
 def _component_facts(tally: PileTally, plan: MixturePlan) -> dict[str, Any]:
     return {
-        name: {
-            "documents": count.rows,
+        count.name: {
+            "documents": count.documents,
             "tokens": count.tokens,
             "size_bytes": count.size_bytes,
-            "weight": plan.components[name].weight,
+            "weight": count.weight,
         }
-        for name, count in tally.components.items()
+        for count in component_counts(tally, plan)
     }
 
 
-def component_counts(workspace: Workspace, pile: Manifest) -> list[ComponentCount]:
+def published_counts(workspace: Workspace, pile: Manifest) -> list[ComponentCount]:
     """The components of the published pile, with what was left out on the way by reason."""
     counts = []
     for name, facts in pile.facts["components"].items():
@@ -226,7 +239,7 @@ def data_card(workspace: Workspace) -> DataCard:
             SourceLine(name=name, uri=", ".join(spec.written_uris or spec.uris), revision=revision, n_files=len(files))
         )
     return DataCard(
-        components=component_counts(workspace, pile),
+        components=published_counts(workspace, pile),
         tokenizer=pile.tokenizer or "",
         licences=pile.facts["licences"],
         sources=sources,
@@ -238,7 +251,7 @@ def data_card(workspace: Workspace) -> DataCard:
 
 def _card_preview(workspace: Workspace, table: Table) -> Mapping[str, Any]:
     pile = workspace.lake.table(PILE_KEY).manifest()
-    rendered = render_token_table(component_counts(workspace, pile), tokenizer=pile.tokenizer or "")
+    rendered = render_token_table(published_counts(workspace, pile), tokenizer=pile.tokenizer or "")
     return {"token_table": dg.MetadataValue.md(rendered)}
 
 
