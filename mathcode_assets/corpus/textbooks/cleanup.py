@@ -35,18 +35,24 @@ _CHARACTERS: dict[int, str | None] = {
     **{0x239B: "(", 0x239E: ")", 0x23A1: "[", 0x23A4: "]", 0x23A7: "{", 0x23AB: "}"},
 }
 
+# Few characters of a page are in the table: finding them first costs a third of `str.translate`.
+_ODD_CHARACTER = re.compile(f"[{re.escape(''.join(map(chr, _CHARACTERS)))}]")
+
 # PDFium writes a hyphen at a line's end as U+FFFE and drops the line break; U+00AD is a soft hyphen.
-_CUT_WORD = re.compile(r"([^\W\d_]+)(?:\ufffe\n?|\u00ad\n|-\n(?=[^\W\d_]))([^\W\d_]+)")
-_HYPHENATED = re.compile(r"[^\W\d_]+-[^\W\d_]+")
+_CUT = re.compile(r"(?<=[^\W\d_])(?:\ufffe\n?|\u00ad\n|-\n)(?=[^\W\d_])")
 _WORD = re.compile(r"[^\W\d_]+")
-_LEADERS = re.compile(r"(?:[ \t]*\.){5,}")  # dots of a table of contents
+_LAST_WORD = re.compile(r"[^\W\d_]+\Z")
+_HYPHENATED = re.compile(r"(?<![^\W\d_])[^\W\d_]++-[^\W\d_]++")
+_LONGEST_WORD = 60  # letters that are looked back for
+_LEADERS = re.compile(r"(?<![ \t])[ \t]*+\.(?:[ \t]*+\.){4,}+")  # dots of a table of contents
 _BAR = re.compile(r"\f(?:\s*\f)+")  # pieces of one tall bar, one on each line
 # TeX draws "not equal" and "not in" as two glyphs, of which the slash arrives as a 6 or a slash.
 _STRUCK_OUT = re.compile(r"(?<=\s)6=(?=\s)|∈/")
 # Marks that Nougat-like converters leave for a page they gave up on.
 _MISSING_PAGE = re.compile(r"\[MISSING_PAGE(?:_[A-Z]+)?(?::\d+)?\]\n?")
 
-_SENTENCE_END = re.compile(r"[.?!:][\"'”’)\]]*$")
+_SENTENCE_END = re.compile(r"[.?!:][\"'”’)\]]{0,3}\Z")
+_LOOK_BACK = 4  # characters of a line's end that tell whether a sentence ends there
 _ITEM = re.compile(r"(?:\d{1,3}\.|\([a-z0-9]{1,4}\)|[ivx]{1,5}\.|[•–*])\s")  # of a list or of exercises
 _FRAGMENT_CHARS = 4  # a line this short is a piece of a formula: an index, a limit, a lone operator
 _CODE_LINE = re.compile(r"[{};]|\)[;,]")
@@ -59,42 +65,44 @@ def clean_pages(pages: list[str]) -> str:
     lines = [_characters(page).split("\n") for page in pages]
     stripped = ["\n".join(page).strip() for page in without_running_heads(lines)]
     joined = _join_cut_words(stripped)
-    paragraphs: list[str] = []
+    # Lists of pieces, joined once: a book without a full stop would be copied for each of its pages.
+    paragraphs: list[list[str]] = []
     for page in joined:
         found = _paragraphs(page)
-        if found and paragraphs and _goes_on(paragraphs[-1], found[0]):
-            paragraphs[-1] = f"{paragraphs[-1]} {found.pop(0)}"
-        paragraphs.extend(found)
-    return "\n\n".join(drop_repetitions(paragraphs))
+        if found and paragraphs and _goes_on(paragraphs[-1][-1], found[0]):
+            paragraphs[-1].append(found.pop(0))
+        paragraphs.extend([paragraph] for paragraph in found)
+    return "\n\n".join(drop_repetitions([" ".join(pieces) for pieces in paragraphs]))
 
 
 def _characters(page: str) -> str:
-    text = page.replace("\r\n", "\n").replace("\r", "\n").translate(_CHARACTERS)
-    text = _BAR.sub(" | ", text).replace("\f", " ")
-    text = _STRUCK_OUT.sub(lambda struck: "∉" if struck[0] == "∈/" else "≠", text)
+    text = page.replace("\r\n", "\n").replace("\r", "\n")
+    text = _ODD_CHARACTER.sub(lambda odd: _CHARACTERS[ord(odd[0])] or "", text)
+    if "\f" in text:
+        text = _BAR.sub(" | ", text).replace("\f", " ")
+    if "6=" in text or "∈/" in text:
+        text = _STRUCK_OUT.sub(lambda struck: "∉" if struck[0] == "∈/" else "≠", text)
     return _LEADERS.sub(" …", _MISSING_PAGE.sub("", text))
 
 
 def _join_cut_words(pages: list[str]) -> list[str]:
     """Cut words whole again; with their hyphen where the book itself writes them so elsewhere."""
+    lowered = "\f".join(pages).lower()
     words: Counter[str] = Counter()
     hyphenated: Counter[str] = Counter()
-    cuts = {(cut[1].lower(), cut[2].lower()) for page in pages for cut in _CUT_WORD.finditer(page)}
-    wanted = {left + right for left, right in cuts} | {f"{left}-{right}" for left, right in cuts}
-    for page in pages:
-        lowered = page.lower()
-        words.update(word for word in _WORD.findall(lowered) if word in wanted)
-        hyphenated.update(word for word in _HYPHENATED.findall(lowered) if word in wanted)
+    if _CUT.search(lowered):
+        words.update(_WORD.findall(lowered))
+        hyphenated.update(_HYPHENATED.findall(lowered))
 
     def join(cut: re.Match[str]) -> str:
-        left, right = cut[1], cut[2]
-        whole, parted = (left + right).lower(), f"{left}-{right}".lower()
-        if right[0].isupper() or hyphenated[parted] > words[whole]:
-            return f"{left}-{right}"
-        return left + right
+        text, start, end = cut.string, cut.start(), cut.end()
+        left = _LAST_WORD.search(text, max(0, start - _LONGEST_WORD), start)[0].lower()
+        right = _WORD.match(text, end, end + _LONGEST_WORD)[0]
+        keeps_hyphen = hyphenated[f"{left}-{right.lower()}"] > words[left + right.lower()]
+        return "-" if right[0].isupper() or keeps_hyphen else ""
 
     # What is left of U+FFFE stood between a word and a formula.
-    return [_CUT_WORD.sub(join, page).replace("\ufffe", "-").replace("\u00ad", "") for page in pages]
+    return [_CUT.sub(join, page).replace("\ufffe", "-").replace("\u00ad", "") for page in pages]
 
 
 def _paragraphs(page: str) -> list[str]:
@@ -108,28 +116,29 @@ def _paragraphs(page: str) -> list[str]:
     width = prose[len(prose) * 4 // 5] if len(prose) >= 5 else _USUAL_WIDTH
     full = _FULL_LINE_SHARE * width
     paragraphs: list[str] = []
-    current = ""
+    current: list[str] = []  # lines of the paragraph, each behind what joins it to the one before
     previous = ""
     for line in lines:
+        # A blank line ends a sentence that is ended; PDFium also puts one where it skips a glyph.
+        ends = current and _ends_sentence(previous)
         if not line:
-            # Blank lines come from the file's own layout, and PDFium puts one where it skips a glyph.
-            if current and _SENTENCE_END.search(current):
-                paragraphs.append(current)
-                current = previous = ""
+            if ends:
+                paragraphs.append("".join(current))
+                current = []
             continue
         if not current:
-            current = line
-        elif previous.endswith(";") or (_ITEM.match(line) and _SENTENCE_END.search(previous)):
-            current = f"{current}\n{line}"
+            current = [line]
+        elif previous.endswith(";") or (ends and _ITEM.match(line)):
+            current += ["\n", line]
         elif _is_fragment(line) or _is_fragment(previous) or len(previous) >= full:
-            current = f"{current} {line}"
-        elif _SENTENCE_END.search(previous):
-            paragraphs.append(current)
-            current = line
+            current += [" ", line]
+        elif ends:
+            paragraphs.append("".join(current))
+            current = [line]
         else:
-            current = f"{current}\n{line}"
+            current += ["\n", line]
         previous = line
-    return [*paragraphs, current] if current else paragraphs
+    return [*paragraphs, "".join(current)] if current else paragraphs
 
 
 def _is_fragment(line: str) -> bool:
@@ -138,4 +147,8 @@ def _is_fragment(line: str) -> bool:
 
 def _goes_on(before: str, after: str) -> bool:
     """Whether a paragraph runs over the page break."""
-    return not _SENTENCE_END.search(before) and after[:1].islower()
+    return not _ends_sentence(before) and after[:1].islower()
+
+
+def _ends_sentence(text: str) -> bool:
+    return _SENTENCE_END.search(text[-_LOOK_BACK:]) is not None

@@ -6,7 +6,7 @@ Three rules, the first two of the paper (MathCoder2 §2.1):
 2. ``name_and_words``: Jaccard of the words of the file names above 0.4, and of the texts' words above 0.6;
 3. ``shared_text``: whatever the names, the word 5-grams have a Jaccard of at least 0.4, or at least 0.6
    of the smaller text's are in the larger. **We deviate**: file names of editions need not be alike
-   (``aata-original.pdf`` and ``aata-20150812.pdf`` share one word of four), and a chapter published by
+   (``aata-original.pdf`` and ``aata-20150812.pdf`` share one word of three), and a chapter published by
    itself is in the book already. Two editions there have 0.67 and 0.81, other pairs 0.04 and 0.13 at
    most; even two volumes by one team have 0.03 and 0.08.
 
@@ -71,7 +71,7 @@ def find_editions(sketches: Iterable[pa.RecordBatch], config: EditionConfig | No
     """Every book that goes (`records.TEXTBOOK_EDITION`), ordered by doc_id.
 
     ``sketches`` are those of all partitions, in any order; a doc_id that occurs twice counts once. Holds
-    16 KiB a book: 130 MB for the 8,373 books of the paper.
+    16 KiB a book and sorts them: 3 s and 0.4 GB for as many books as the paper has, 8,373 (measured).
     """
     config = config or EditionConfig()
     books = sorted(

@@ -43,8 +43,8 @@ class ExtractionConfig:
     time_limit_s: float = 300.0
     # Address space of the process. All of 2,086 pages here are read within 0.16 GiB.
     memory_limit_bytes: int = 1 << 30
-    # 64 MiB of text is forty times the longest book here. Decompression bombs have no natural end.
-    max_text_bytes: int = 64 << 20
+    # Forty times the longest book here. Decompression bombs have no natural end, and are cleaned in memory.
+    max_text_bytes: int = 32 << 20
     # A tenth of the pages unreadable: the file was cut or overwritten, and the text has holes.
     max_failed_page_share: float = 0.1
 

@@ -8,8 +8,6 @@ loses the rest of the book (102 paragraphs become 11).
 
 from __future__ import annotations
 
-import re
-
 NEAR_EQUAL = 0.95  # MathCoder2 §2.1: word Jaccard above this
 MAX_PERIOD = 8  # paragraphs; longer loops have not been seen
 
@@ -18,12 +16,10 @@ MAX_PERIOD = 8  # paragraphs; longer loops have not been seen
 _MIN_WORDS = 8
 _MIN_EQUAL_SHORT_RUN = 4
 
-_WORD = re.compile(r"\S+")
-
 
 def drop_repetitions(paragraphs: list[str]) -> list[str]:
     """The paragraphs in order, each run that repeats itself kept once."""
-    words = [frozenset(_WORD.findall(paragraph)) for paragraph in paragraphs]
+    words = [frozenset(paragraph.split()) for paragraph in paragraphs]
     kept: list[str] = []
     at = 0
     while at < len(paragraphs):
@@ -58,6 +54,7 @@ def _near_equal(paragraphs: list[str], words: list[frozenset[str]], first: int, 
     one, other = words[first], words[second]
     if paragraphs[first] == paragraphs[second]:
         return True
-    if min(len(one), len(other)) < _MIN_WORDS:
+    smaller, larger = sorted((len(one), len(other)))
+    if smaller < _MIN_WORDS or smaller <= NEAR_EQUAL * larger:  # the sizes alone forbid it
         return False
     return len(one & other) > NEAR_EQUAL * len(one | other)

@@ -145,9 +145,9 @@ def test_a_file_cut_in_the_middle_keeps_what_it_imported():
     "deep",
     [
         "(" * 100_000,
-        "not " * 100_000 + "1",
-        "a" + ".b" * 300_000,
-        "1" + "+1" * 400_000,
+        "not " * 50_000 + "1",
+        "a" + ".b" * 100_000,
+        "1" + "+1" * 100_000,
         "[" * 150 + ":",
         "f'{" * 9,
     ],
@@ -194,6 +194,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.filterwarnings("ignore")
 @settings(max_examples=500)
 @given(st.lists(_PIECES, max_size=12).map("".join))
 def test_the_scanner_agrees_with_ast_on_whatever_parses(source):
