@@ -54,6 +54,7 @@ def build_definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
             *(asset.definition() for asset in LAKE_ASSETS),
+            *duplicates.SPECS,
             *translated.SPECS,
         ],
         asset_checks=[*clean.CHECKS, *mixture.CHECKS],

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from mathcode_assets.defs.previews import markdown_table
 from mathcode_assets.defs.table_assets import Outcome, TableCheck
 from mathcode_assets.defs.workspace import Workspace
-from mathcode_assets.records import CONTAMINATED, UNKNOWN_LICENCE, schema_name
+from mathcode_assets.records import CONTAMINATED, EXACT_DUPLICATE, NEAR_DUPLICATE, UNKNOWN_LICENCE, schema_name
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Manifest, ManifestError
 
@@ -194,9 +194,8 @@ def contaminated_share(source: str) -> TableCheck:
 
 def _duplicates(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
     limit = workspace.settings("checks", CheckConfig).max_duplicate_share
-    verdicts: Mapping[str, int] = manifest.facts.get("verdict", {})
-    n_all = manifest.n_rows
-    n_duplicates = sum(n for verdict, n in verdicts.items() if verdict != "kept")
+    n_all = manifest.accounting.n_in
+    n_duplicates = sum(manifest.accounting.dropped.get(verdict, 0) for verdict in (EXACT_DUPLICATE, NEAR_DUPLICATE))
     share = n_duplicates / n_all if n_all else 0.0
     return Outcome(
         passed=share <= limit,

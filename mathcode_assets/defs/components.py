@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Which partitions there are: what is made of all of them is made again when one comes or goes.
+LISTING_KEY = "source/listing"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentTable:

@@ -9,7 +9,7 @@ import dagster as dg
 from mathcode_assets.config import SOURCE_KEYS
 from mathcode_assets.defs.assets.models import MODELS
 
-OBSERVED = (*SOURCE_KEYS, "benchmarks")
+OBSERVED = (*SOURCE_KEYS, "benchmarks", "listing")
 
 
 def observe_job_name(source: str) -> str:

@@ -46,10 +46,14 @@ class TableBuild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderBuild:
-    """How to make an artifact: `make(folder)` fills an empty local folder and returns counts and facts."""
+    """How to make an artifact: `make(folder)` fills an empty local folder and returns counts and facts.
+
+    published: tables that `make` published besides, appended as it goes; Dagster is told of each.
+    """
 
     recipe: Recipe
     make: Callable[[Path], tuple[Accounting, Mapping[str, Any]]]
+    published: list[Table] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,19 +103,22 @@ class LakeAsset:
         """The key as Dagster writes it."""
         return dg.AssetKey(self.key.split("/"))
 
-    def publish(self, workspace: Workspace, partition: str) -> tuple[Manifest, bool]:
-        """Make the partition, or find that it is current. Returns its manifest and whether it was reused."""
+    def publish(self, workspace: Workspace, partition: str) -> tuple[Manifest, bool, list[Table]]:
+        """Make the partition, or find that it is current.
+
+        Returns its manifest, whether it was reused, and other tables that were published with it.
+        """
         table = workspace.lake.table(self.key, partition)
         build = self.build(workspace, partition)
         if workspace.lake.is_current(table, build.recipe):
-            return table.manifest(), True
+            return table.manifest(), True, []
         if isinstance(build, FolderBuild):
             with workspace.work_folder() as folder:
                 accounting, facts = build.make(folder)
                 manifest = workspace.lake.publish_folder(
                     table, folder=folder, recipe=build.recipe, accounting=accounting, facts=facts
                 )
-            return manifest, False
+            return manifest, False, build.published
         assert self.schema is not None, f"{self.key} builds a table, but names no schema"
         manifest = workspace.lake.publish(
             table,
@@ -123,7 +130,7 @@ class LakeAsset:
             tokenizer=build.tokenizer,
             facts=build.facts,
         )
-        return manifest, False
+        return manifest, False, []
 
     def _account(self, workspace: Workspace, partition: str, build: TableBuild, n_rows: int) -> Accounting:
         """Publish what was quarantined before the table that counts it, then count."""
@@ -173,9 +180,11 @@ class LakeAsset:
             opened = workspace.open()
             partition = context.partition_key if context.has_partition_key else WHOLE
             started = time.perf_counter()
-            manifest, reused = self.publish(opened, partition)
+            manifest, reused, others = self.publish(opened, partition)
             seconds = time.perf_counter() - started
             table = opened.lake.table(self.key, partition)
+            for other in others:
+                context.log_event(_materialization(other))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(manifest.data_version),
                 metadata={
@@ -231,6 +240,17 @@ def manifest_metadata(manifest: Manifest, *, reused: bool, seconds: float) -> di
     if manifest.n_tokens is not None:
         metadata |= {"tokens": manifest.n_tokens, "tokenizer": manifest.tokenizer}
     return metadata | {key: _shown(value) for key, value in manifest.facts.items()}
+
+
+def _materialization(table: Table) -> dg.AssetMaterialization:
+    """The event of a table that another asset's step published."""
+    manifest = table.manifest()
+    return dg.AssetMaterialization(
+        asset_key=dg.AssetKey(table.key.split("/")),
+        partition=None if table.partition == WHOLE else table.partition,
+        metadata=manifest_metadata(manifest, reused=False, seconds=0.0),
+        tags={"dagster/data_version": manifest.data_version},
+    )
 
 
 def counted(

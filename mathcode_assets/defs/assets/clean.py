@@ -14,10 +14,11 @@ from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.assets.contamination import INDEX_KEY, contamination_key, current_index
-from mathcode_assets.defs.assets.duplicates import duplicates_key
+from mathcode_assets.defs.assets.duplicates import duplicates_key, fingerprints_key
 from mathcode_assets.defs.assets.models import TOKENIZER
-from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
+from mathcode_assets.defs.automation import build_when_settled
 from mathcode_assets.defs.checks import (
+    DUPLICATE_SHARE,
     LICENCE_KNOWN,
     contaminated_share_outcome,
     matches_markdown,
@@ -71,6 +72,10 @@ def _clean(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
             config={"drop_near": config.drop_near},
             models={TOKENIZER: workspace.model_version(TOKENIZER)},
         )
+        if duplicates.manifest().recipe.inputs != input_versions(
+            workspace.lake.table(fingerprints_key(component.name), partition)
+        ):
+            raise Withheld(f"{component.name}[{partition}]: the duplicate verdicts are older than its fingerprints")
         outcome = contaminated_share_outcome(workspace, contamination, component.source)
         if not outcome.passed:
             raise Withheld(f"{component.name}[{partition}]: {outcome.description}")
@@ -194,10 +199,10 @@ ASSETS: list[LakeAsset] = [
             contamination_key(component.name),
             f"promoted/{TOKENIZER}",
         ],
-        checks=[rows_add_up(CLEAN_DOCUMENT, rows_of(f"filtered/{component.name}")), LICENCE_KNOWN],
+        checks=[rows_add_up(CLEAN_DOCUMENT, rows_of(f"filtered/{component.name}")), DUPLICATE_SHARE, LICENCE_KNOWN],
         separate_checks=[RESIDUAL_CHECK],
         kinds=frozenset({"parquet"}),
-        automation=BUILD_WHEN_CHANGED,
+        automation=build_when_settled(fingerprints_key(component.name)),
         preview=document_preview,
     )
     for component in COMPONENT_TABLES

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from mathcode_assets.config import SOURCE_KEYS
 from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.index import BenchmarkIndex, build_index, load
 from mathcode_assets.decontamination.scan import scan_documents
@@ -103,8 +104,8 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
 
 
 def _hosts(workspace: Workspace) -> Iterator[pa.RecordBatch]:
-    """Web documents to plant questions in: the head of what is published, OpenWebMath first."""
-    for source in HOST_SOURCES:
+    """Documents to plant questions in: the head of what is published, web pages first."""
+    for source in dict.fromkeys([*HOST_SOURCES, *SOURCE_KEYS]):
         for table in workspace.tables(f"raw/{source}", source):
             if table.find_manifest() is not None:
                 yield from table.batches(columns=["doc_id", "text"])

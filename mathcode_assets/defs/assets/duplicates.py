@@ -1,32 +1,29 @@
-"""Deduplication across all components: fingerprints by shard, one global index, verdicts by shard.
+"""Deduplication across all components: fingerprints by shard, one global step, verdicts by shard.
 
-The index reads fingerprints alone, so a new shard costs its own fingerprints and one pass over
-small rows. A shard's verdicts have their own data version: only shards whose verdicts really
-changed are cleaned again.
+The global step reads fingerprints alone, so a new shard costs its own fingerprints and one pass over
+small rows. It publishes the verdicts of each shard as a partition of attributes/duplicates/*, and
+only those that changed get a new data version: those shards are cleaned again, the others are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import dagster as dg
 
-from mathcode_assets.deduplication.exact import ExactConfig, fingerprint_documents, resolve
+from mathcode_assets.deduplication.exact import ExactConfig, PartitionVerdicts, fingerprint_documents, resolve
 from mathcode_assets.defs.assets.consolidated import counted, input_versions, verdict_counts
 from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
-from mathcode_assets.defs.checks import DUPLICATE_SHARE, rows_add_up, rows_of
-from mathcode_assets.defs.components import COMPONENT_TABLES, ComponentTable
-from mathcode_assets.defs.previews import decisions_preview
-from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, TableBuild
+from mathcode_assets.defs.checks import rows_add_up, rows_of
+from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY, TABLES_BY_NAME, ComponentTable
+from mathcode_assets.defs.partitions import partitions_def
+from mathcode_assets.defs.table_assets import OWNER, FolderBuild, LakeAsset, TableBuild
 from mathcode_assets.defs.workspace import Workspace, config_dict
-from mathcode_assets.records import DUPLICATE_ATTRIBUTES, FINGERPRINT
-from mathcode_assets.storage.filesystem import Location
+from mathcode_assets.records import DUPLICATE_ATTRIBUTES, EXACT_DUPLICATE, FINGERPRINT, KEPT
 from mathcode_assets.storage.lake import Table
-from mathcode_assets.storage.manifest import Accounting, Recipe
-from mathcode_assets.storage.shards import read_batches
+from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
 CODE_VERSION = "1"
 INDEX_KEY = "index/duplicates"
@@ -59,93 +56,57 @@ def _fingerprints(component: ComponentTable) -> Callable[[Workspace, str], Table
 def _index(workspace: Workspace, partition: str) -> FolderBuild:
     """Which copy of each text stays, over all components and shards (the paper removes no duplicates).
 
-    A folder with one file of verdicts for each shard. Near duplicates are not looked for yet.
+    Publishes attributes/duplicates/*: for each shard, the verdict on each of its documents. Near
+    duplicates are not looked for yet.
     """
     config = workspace.settings("deduplication", ExactConfig)
-    tables = [
+    fingerprints = [
         (component, table)
         for component in COMPONENT_TABLES
         for table in workspace.tables(fingerprints_key(component.name), component.source)
         if table.find_manifest() is not None
     ]
+    published: list[Table] = []
 
     def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
-        streams = ((component.name, table.partition, table.batches()) for component, table in tables)
-        n_documents = n_kept = 0
+        streams = ((component.name, table.partition, table.batches()) for component, table in fingerprints)
+        n_in = n_kept = 0
         with workspace.work_folder() as scratch:
             for verdicts in resolve(streams, work_dir=scratch, config=config):
-                target = folder / verdicts.component / f"{verdicts.partition}.parquet"
-                target.parent.mkdir(parents=True, exist_ok=True)
-                counts: dict[str, dict[str, int]] = {}
-                _write(target, counted(verdicts.batches, ["verdict"], counts))
-                n_documents += sum(counts.get("verdict", {}).values())
-                n_kept += counts.get("verdict", {}).get("kept", 0)
-        dropped = {"exact_duplicate": n_documents - n_kept}
-        accounting = Accounting(n_in=n_documents, n_kept=n_kept, dropped=dropped)
-        return accounting, {"documents_indexed": n_documents, "duplicates": n_documents - n_kept}
+                manifest = _publish_verdicts(workspace, verdicts)
+                published.append(workspace.lake.table(manifest.key, manifest.partition))
+                n_in += manifest.n_rows
+                n_kept += manifest.facts["verdict"].get(KEPT, 0)
+        return Accounting(n_in=n_in, n_kept=n_kept, dropped={EXACT_DUPLICATE: n_in - n_kept}), {
+            "documents_compared": n_in,
+            "duplicates": n_in - n_kept,
+        }
 
     recipe = Recipe(
         code_version=CODE_VERSION,
-        inputs=input_versions(*(table for _, table in tables)),
-        config={
-            name: list(value) if isinstance(value, tuple) else value for name, value in config_dict(config).items()
-        },
+        inputs=input_versions(*(table for _, table in fingerprints)),
+        config={name: list(v) if isinstance(v, tuple) else v for name, v in config_dict(config).items()},
     )
-    return FolderBuild(recipe=recipe, make=make)
+    return FolderBuild(recipe=recipe, make=make, published=published)
 
 
-def _write(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
-    with pq.ParquetWriter(path, DUPLICATE_ATTRIBUTES, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+def _publish_verdicts(workspace: Workspace, verdicts: PartitionVerdicts) -> Manifest:
+    """The verdicts of one shard as a partition of attributes/duplicates/<component>."""
+    counts: dict[str, dict[str, int]] = {}
+    fingerprints = workspace.lake.table(fingerprints_key(verdicts.component), verdicts.partition)
+    return workspace.lake.publish(
+        workspace.lake.table(duplicates_key(verdicts.component), verdicts.partition),
+        schema=DUPLICATE_ATTRIBUTES,
+        recipe=Recipe(code_version=CODE_VERSION, inputs=input_versions(fingerprints)),
+        batches=counted(verdicts.batches, ["verdict"], counts),
+        accounting=lambda n_rows: Accounting(n_in=n_rows, n_kept=n_rows),
+        facts=lambda: {"verdict": {}, **verdict_counts(counts)},
+    )
 
 
-def _verdict_file(index: Table, component: str, partition: str) -> tuple[Location, str]:
-    """The file of the index with a shard's verdicts, and its content hash.
-
-    Raises:
-        LookupError: the index has not seen the shard.
-    """
-    wanted = f"{component}/{partition}.parquet"
-    for published in index.manifest().files:
-        if published.name.split("/", 1)[1] == wanted:
-            location = index.location
-            for part in published.name.split("/"):
-                location = location / part
-            return location, published.sha256
-    raise LookupError(f"{INDEX_KEY} has not seen {component}[{partition}]: materialize it again")
-
-
-def _duplicates(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
-    def build(workspace: Workspace, partition: str) -> TableBuild:
-        """The verdict on each document of the shard: kept, or a copy of which other document."""
-        documents = workspace.lake.table(f"filtered/{component.name}", partition)
-        index = workspace.lake.table(INDEX_KEY)
-        location, sha256 = _verdict_file(index, component.name, partition)
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            with location.open() as stream:
-                yield from read_batches(stream)
-
-        counts: dict[str, dict[str, int]] = {}
-        return TableBuild(
-            recipe=Recipe(
-                code_version=CODE_VERSION,
-                inputs=input_versions(documents) | {f"{INDEX_KEY}:{component.name}[{partition}]": sha256[:32]},
-            ),
-            batches=lambda: counted(batches(), ["verdict"], counts),
-            facts=lambda: verdict_counts(counts),
-        )
-
-    return build
-
-
-def _duplicates_preview(component: ComponentTable) -> Callable[[Workspace, Table], dict[str, Any]]:
-    def preview(workspace: Workspace, table: Table) -> dict[str, Any]:
-        documents = workspace.lake.table(f"filtered/{component.name}", table.partition)
-        return decisions_preview(workspace, table, documents)
-
-    return preview
+def source_of(key: str) -> str:
+    """The source whose partitions a table of duplicate verdicts has."""
+    return TABLES_BY_NAME[key.rsplit("/", 1)[1]].source
 
 
 ASSETS: list[LakeAsset] = [
@@ -167,23 +128,25 @@ ASSETS: list[LakeAsset] = [
         key=INDEX_KEY,
         build=_index,
         group="deduplication",
-        deps=[fingerprints_key(component.name) for component in COMPONENT_TABLES],
+        deps=[LISTING_KEY, *(fingerprints_key(component.name) for component in COMPONENT_TABLES)],
         kinds=frozenset({"parquet"}),
         automation=BUILD_WHEN_CHANGED,
     ),
-    *(
-        LakeAsset(
-            key=duplicates_key(component.name),
-            build=_duplicates(component),
-            group="deduplication",
-            schema=DUPLICATE_ATTRIBUTES,
-            partitioned_by=component.source,
-            deps=[f"filtered/{component.name}", INDEX_KEY],
-            checks=[rows_add_up(DUPLICATE_ATTRIBUTES, rows_of(f"filtered/{component.name}")), DUPLICATE_SHARE],
-            kinds=frozenset({"parquet"}),
-            automation=BUILD_WHEN_CHANGED,
-            preview=_duplicates_preview(component),
-        )
-        for component in COMPONENT_TABLES
-    ),
+]
+
+# Materialized by the step of index/duplicates, so they are never asked for by themselves.
+SPECS: list[dg.AssetSpec] = [
+    dg.AssetSpec(
+        key=dg.AssetKey(duplicates_key(component.name).split("/")),
+        deps=[dg.AssetKey(fingerprints_key(component.name).split("/")), dg.AssetKey(INDEX_KEY.split("/"))],
+        group_name="deduplication",
+        description=(
+            "The verdict on each document of the shard: kept, or a copy of which other document. "
+            f"Published by {INDEX_KEY}."
+        ),
+        owners=[OWNER],
+        kinds={"python", "parquet"},
+        partitions_def=partitions_def(component.source),
+    )
+    for component in COMPONENT_TABLES
 ]

@@ -17,7 +17,7 @@ from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK, residual_check
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.assets.contamination import contamination_key
 from mathcode_assets.defs.assets.models import TOKENIZER
-from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
+from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED, build_when_settled
 from mathcode_assets.defs.checks import (
     LICENCE_KNOWN,
     TOKEN_BUDGET,
@@ -25,7 +25,7 @@ from mathcode_assets.defs.checks import (
     rows_add_up,
     rows_of_all,
 )
-from mathcode_assets.defs.components import COMPONENT_TABLES, PILE_COMPONENTS
+from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY, PILE_COMPONENTS
 from mathcode_assets.defs.previews import document_preview
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, TableBuild, table_asset
 from mathcode_assets.defs.workspace import Withheld, Workspace
@@ -113,10 +113,10 @@ def _pile_rows(workspace: Workspace, partition: str) -> int:
     PILE_KEY,
     group=GROUP,
     schema=PILE_DOCUMENT,
-    deps=[*CLEAN_SOURCES],
+    deps=[LISTING_KEY, *CLEAN_SOURCES],
     checks=[rows_add_up(PILE_DOCUMENT, _pile_rows), LICENCE_KNOWN, TOKEN_BUDGET],
     kinds=frozenset({"parquet"}),
-    automation=BUILD_WHEN_CHANGED,
+    automation=build_when_settled(),
     preview=document_preview,
     separate_checks=[RESIDUAL_CHECK],
 )
@@ -162,7 +162,10 @@ def mathcode_pile(workspace: Workspace, partition: str) -> TableBuild:
         accounting=accounting,
         n_tokens=lambda: sum(count.tokens for count in tally.components.values()),
         tokenizer=workspace.model_version(TOKENIZER),
-        facts=lambda: {"components": _component_facts(tally, mixed_by[0]), "licences": dict(sorted(tally.licences.items()))},
+        facts=lambda: {
+            "components": _component_facts(tally, mixed_by[0]),
+            "licences": dict(sorted(tally.licences.items())),
+        },
     )
 
 

@@ -10,6 +10,8 @@ import dagster as dg
 
 from mathcode_assets.config import SOURCE_KEYS
 from mathcode_assets.defs.assets.contamination import benchmark_partitions
+from mathcode_assets.defs.assets.duplicates import duplicates_key
+from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY
 from mathcode_assets.defs.partitions import partitions_def
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.table_assets import LakeAsset, quarantine_key
@@ -21,11 +23,12 @@ GROUP = "sources"
 
 def source_definitions(lake_assets: Sequence[LakeAsset]) -> list[dg.SourceAsset]:
     """The observable sources; `lake_assets` are what a removed partition is taken out of."""
-    return [*(_source(key, lake_assets) for key in SOURCE_KEYS), _benchmarks()]
+    return [*(_source(key, lake_assets) for key in SOURCE_KEYS), _benchmarks(), _listing()]
 
 
 def _source(key: str, lake_assets: Sequence[LakeAsset]) -> dg.SourceAsset:
     tables = [asset.key for asset in lake_assets if asset.partitioned_by == key]
+    tables += [duplicates_key(table.name) for table in COMPONENT_TABLES if table.source == key]
 
     @dg.observable_source_asset(
         key=dg.AssetKey(["source", key]),
@@ -60,6 +63,19 @@ def synchronise(
         for partition in workspace.lake.partitions(key):
             if partition not in fingerprints:
                 workspace.lake.remove(workspace.lake.table(key, partition))
+
+
+def _listing() -> dg.SourceAsset:
+    @dg.observable_source_asset(
+        key=dg.AssetKey(LISTING_KEY.split("/")),
+        group_name=GROUP,
+        description="Which partitions each source has: changes when a file comes or goes, not when one changes.",
+    )
+    def observe(workspace: WorkspaceResource) -> dg.DataVersion:
+        opened = workspace.open()
+        return dg.DataVersion(digest({key: sorted(opened.partitions(key)) for key in SOURCE_KEYS}))
+
+    return observe
 
 
 def _benchmarks() -> dg.SourceAsset:

@@ -24,6 +24,7 @@ from mathcode_assets.defs.assets.consolidated import (
 from mathcode_assets.defs.assets.raw import partition_of, source_recipe
 from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
 from mathcode_assets.defs.checks import FORMULA_LOSS, QUARANTINED_SHARE, rows_add_up
+from mathcode_assets.defs.components import LISTING_KEY
 from mathcode_assets.defs.previews import document_preview
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, TableBuild, table_asset
 from mathcode_assets.defs.workspace import Workspace, config_dict
@@ -160,7 +161,7 @@ def textbook_sketches(workspace: Workspace, partition: str) -> TableBuild:
 @table_asset(
     EDITIONS_KEY,
     group="textbooks",
-    deps=[SKETCHES_KEY],
+    deps=[LISTING_KEY, SKETCHES_KEY],
     kinds=frozenset({"parquet"}),
     automation=BUILD_WHEN_CHANGED,
 )
