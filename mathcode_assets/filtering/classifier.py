@@ -47,6 +47,7 @@ class Classifier:
     labels: tuple[str, ...]
     threshold: float
     max_chars: int
+    letters_only: bool
     combination: LogisticModel | None
     _fasttext: Any
 
@@ -55,19 +56,25 @@ class Classifier:
         """``name@version``, as attributes tables record it."""
         return f"{self.name}@{self.version}"
 
-    def score(self, texts: Sequence[str]) -> np.ndarray:
+    def score(self, texts: Sequence[str], *, features: np.ndarray | None = None) -> np.ndarray:
         """Probability of the positive label for each text, float32 in [0, 1]; 0 for a text without words.
 
         fastText alone: ``p / (p + q)``, p and q the one-vs-all probabilities of the positive label and of the
-        best other one. So 0.5 and above means that the top label is the positive one, which is the paper's rule.
+        best other one. So 0.5 and above means that the top label is the positive one, the paper's rule.
         With formula features: the logistic regression over the logit of that value and the features.
-        """
-        return self.predict(texts).scores
 
-    def predict(self, texts: Sequence[str]) -> Predictions:
+        Args:
+            texts: any texts; more than ``max_chars`` characters are not read.
+            features: `formula_features` of the texts, where the caller has them already.
+        """
+        return self.predict(texts, features=features).scores
+
+    def predict(self, texts: Sequence[str], *, features: np.ndarray | None = None) -> Predictions:
         """Scores and labels of the texts, in order."""
-        lines = [clean_text(text, self.max_chars) for text in texts]
-        return self.predict_lines(lines, None if self.combination is None else formula_features(texts))
+        if self.combination is not None and features is None:
+            features = formula_features(texts)
+        lines = [clean_text(text, self.max_chars, letters_only=self.letters_only) for text in texts]
+        return self.predict_lines(lines, features)
 
     def predict_lines(self, lines: Sequence[str], features: np.ndarray | None) -> Predictions:
         """`predict` for texts already cleaned; without features, fastText alone decides."""
@@ -97,6 +104,7 @@ def load(model_dir: Path) -> Classifier:
         labels=tuple(settings["labels"]),
         threshold=settings["threshold"],
         max_chars=settings["max_chars"],
+        letters_only=settings["letters_only"],
         combination=None if combination is None else _combination_from(combination),
         _fasttext=load_fasttext(model_dir / MODEL_FILE),
     )
@@ -110,6 +118,7 @@ def write_settings(
     labels: Sequence[str],
     threshold: float,
     max_chars: int,
+    letters_only: bool,
     combination: LogisticModel | None,
 ) -> None:
     """Write ``classifier.json``; equal settings are equal bytes."""
@@ -128,6 +137,7 @@ def write_settings(
         "labels": list(labels),
         "threshold": threshold,
         "max_chars": max_chars,
+        "letters_only": letters_only,
         "combination": stored,
     }
     text = json.dumps(settings, sort_keys=True, indent=2, ensure_ascii=False)

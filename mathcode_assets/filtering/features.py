@@ -69,6 +69,12 @@ def formula_features(texts: Sequence[str]) -> np.ndarray:
     return feature_rows(data, offsets)
 
 
+def densities(features: np.ndarray, *names: str) -> np.ndarray:
+    """Counts per 100 words (code_lines: percent of lines) of the named features, summed, one for each row."""
+    columns = [FEATURE_NAMES.index(name) for name in names]
+    return np.expm1(features[:, columns].astype(np.float64)).sum(axis=1)
+
+
 def feature_rows(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """`formula_features` of texts that lie one after another in ``data`` (UTF-8 bytes)."""
     rows = np.zeros((len(offsets) - 1, N_FEATURES), dtype=np.float32)
@@ -121,7 +127,11 @@ def _count(text: np.ndarray, keys: np.ndarray, lexicon: np.ndarray, out: np.ndar
                     in_fence = not in_fence
                     counts[_CODE_MARKS] += 1
                 ends_as_code = line_last == 59 or line_last == 123 or line_last == 125  # ; { }
-                if fence or in_fence or (line_formulas == 0 and (ends_as_code or line_starter or line_marks > 1)):
+                if (
+                    fence
+                    or in_fence
+                    or (line_formulas == 0 and (ends_as_code or line_starter or line_marks > 1))
+                ):
                     n_code_lines += 1
             line_begin, line_last, line_marks, line_formulas, line_starter = -1, 0, 0, 0, False
             position += 1
@@ -152,7 +162,9 @@ def _count(text: np.ndarray, keys: np.ndarray, lexicon: np.ndarray, out: np.ndar
             if before == 92:  # \\
                 counts[_COMMANDS] += 1
                 line_formulas += 1
-                if after == 123 and length == 5 and text[position] == 98 and text[position + 1] == 101:  # begin{
+                if (
+                    after == 123 and length == 5 and text[position] == 98 and text[position + 1] == 101
+                ):  # begin{
                     counts[_DISPLAY] += 1
             elif length == 1 and before_kind != _DIGIT and before != 39 and before != 46 and before < 128:
                 if after != 39 and after != 46 and byte | 32 != 97 and byte != 73 and before != 95:
@@ -168,9 +180,9 @@ def _count(text: np.ndarray, keys: np.ndarray, lexicon: np.ndarray, out: np.ndar
                 if classes & 8 and at_line_start and byte >= 97 and after == 32:
                     line_starter = True
             mark = 0
-            if before == 95 and length > 1 and last_run_length > 1 and position > 1:  # snake_case
-                mark = 1 if _BYTE_CLASSES[text[position - 2]] == _LETTER else 0
-            elif after == 40 and length > 1 and before == 46 and position > 1:  # .call(
+            if (before == 95 and length > 1 and last_run_length > 1 and position > 1) or (
+                after == 40 and length > 1 and before == 46 and position > 1
+            ):  # snake_case
                 mark = 1 if _BYTE_CLASSES[text[position - 2]] == _LETTER else 0
             elif after == 40 and length > 1 and end + 1 < size and text[end + 1] == 41:  # call()
                 mark = 1
@@ -284,7 +296,9 @@ def _symbol_class(lead: int, second: int, third: int) -> int:
             return _MATH_SYMBOLS
         if second == 0x84 and third != 0xA2:  # ℝ ℕ ℂ, not ™
             return _MATH_SYMBOLS
-        if (second == 0x81 and third >= 0xB0) or (second == 0x82 and third <= 0x9C):  # superscripts, subscripts
+        if (second == 0x81 and third >= 0xB0) or (
+            second == 0x82 and third <= 0x9C
+        ):  # superscripts, subscripts
             return _SCRIPTS
         return -1
     return _MATH_SYMBOLS if lead == 0xF0 and second == 0x9D and third >= 0x90 else -1  # 𝑥 𝐀

@@ -25,8 +25,8 @@ fields module metric norm bounded compact convex angle angles radius diameter ci
 variable variables mean deviation distribution hypothesis sample samples estimator correlation prior posterior
 prime primes graph graphs edge edges induction suppose let denote denotes denoted satisfies satisfying hence
 thus therefore implies implied iff exists unique arbitrary dimension basis span kernel constant term terms sum
-sums product products quotient multiply multiplying multiplication divide divided division subtract subtracting
-subtraction add adding addition simplify simplifying solve solving solution solutions calculate calculating
+sums product products quotient multiply multiplying multiplication divide divided division subtract
+subtracting subtraction add adding addition simplify simplifying solve solving solution solutions calculate calculating
 compute exercise exercises example examples given formula formulas real complex zero root roots square squares
 cube slope intercept axis coordinate coordinates plot histogram percent ratio ratios proportion area volume
 perimeter union intersection element elements digit digits even odd positive negative parallel equals equal

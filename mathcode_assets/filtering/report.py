@@ -54,6 +54,8 @@ class TrainingReport:
     n_train: dict[str, int]
     n_held_out: dict[str, int]
     n_skipped_empty: int
+    n_suspect_negatives: int
+    """Training examples left out because they look like mislabelled positives."""
     effective_epoch: int
     settings: dict[str, Any]
     data_fingerprint: str

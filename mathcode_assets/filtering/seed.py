@@ -34,7 +34,7 @@ def unit_hash(key: str, *, seed: int) -> float:
 def sample_texts(
     documents: Iterable[pa.RecordBatch], *, rate: float, floor: int, seed: int, max_chars: int
 ) -> Iterator[str]:
-    """Texts of a ``rate`` share of the documents, but of at least ``floor`` of them while there are that many.
+    """Texts of a ``rate`` share of the documents, but of at least ``floor`` of them while there are so many.
 
     The documents with the smallest hashes of doc_id are chosen, so a larger rate or floor only adds to a
     sample. Memory is bounded by ``floor`` times ``max_chars`` characters.

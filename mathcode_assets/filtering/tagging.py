@@ -23,8 +23,17 @@ class Verdict(NamedTuple):
     labels: Sequence[str] = ()
 
 
-def attributes_of(doc_ids: Sequence[str], verdicts: Sequence[Verdict], *, model: str) -> pa.RecordBatch:
-    """One batch of `records.FILTER_ATTRIBUTES`."""
+def attributes_of(
+    doc_ids: Sequence[str], verdicts: Sequence[Verdict], *, model: str | Sequence[str]
+) -> pa.RecordBatch:
+    """One batch of `records.FILTER_ATTRIBUTES`.
+
+    Args:
+        doc_ids: of the documents, in order.
+        verdicts: one for each document.
+        model: name@version of what decided, for all of them or one for each.
+    """
+    models = [model] * len(doc_ids) if isinstance(model, str) else model
     return batch_of(
         [
             {
@@ -32,10 +41,10 @@ def attributes_of(doc_ids: Sequence[str], verdicts: Sequence[Verdict], *, model:
                 "verdict": DROPPED if verdict.reason else KEPT,
                 "reason": verdict.reason,
                 "score": verdict.score,
-                "model": model,
+                "model": decided_by,
                 "labels": list(verdict.labels),
             }
-            for doc_id, verdict in zip(doc_ids, verdicts, strict=True)
+            for doc_id, verdict, decided_by in zip(doc_ids, verdicts, models, strict=True)
         ],
         FILTER_ATTRIBUTES,
     )

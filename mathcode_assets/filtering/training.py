@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -66,6 +66,11 @@ class ClassifierConfig:
     held_out_share: float = 0.1
     seed: int = 0
     max_chars: int = MAX_SCORED_CHARS
+    letters_only: bool = False
+    """Read lower-case words only (see `hygiene.clean_text`). The paper's models read the text as it is."""
+    suspect_score: float = 1.0
+    """Training negatives that models of the other folds score from here on are left out, in (0, 1]; 1 keeps
+    all. For negatives that nobody labelled, where some are positives."""
     formula_features: bool = False
     """Join fastText with formula features by logistic regression. Needs two labels."""
     folds: int = 4
@@ -74,7 +79,9 @@ class ClassifierConfig:
     l2: float = 10.0  # 1 and 100 were tried: see docs of `corpus.openwebmath`
 
 
-def train(examples: Iterable[Example | tuple[str, str]], config: ClassifierConfig, model_dir: Path) -> TrainingReport:
+def train(
+    examples: Iterable[Example | tuple[str, str]], config: ClassifierConfig, model_dir: Path
+) -> TrainingReport:
     """Train on the examples and write ``model.bin``, ``classifier.json`` and ``report.json``.
 
     Args:
@@ -95,19 +102,35 @@ def train(examples: Iterable[Example | tuple[str, str]], config: ClassifierConfi
             held_out_share=config.held_out_share,
             seed=config.seed,
             max_chars=config.max_chars,
+            letters_only=config.letters_only,
         )
         labels = tuple(shuffled.n_by_side[TRAIN])
         positive = _positive_label(labels, config)
         epoch = _effective_epoch(sum(shuffled.n_by_side[TRAIN].values()), config)
-        model = _train_fasttext(shuffled.records(TRAIN), work_dir / "train", config, epoch=epoch)
+        trusted, combination = None, None
+        if config.formula_features or config.suspect_score < 1:
+            scores = _cross_fit(shuffled, work_dir, config, positive=positive, epoch=epoch)
+            is_positive = np.array([record.label == positive for record in shuffled.records(TRAIN)])
+            trusted = is_positive | (scores < config.suspect_score) | (config.suspect_score == 1)
+            if config.formula_features:
+                inputs = combined_inputs(scores, feature_matrix(shuffled.records(TRAIN)))
+                combination = fit_logistic(inputs[trusted], is_positive[trusted], l2=config.l2)
+        records = shuffled.records(TRAIN)
+        chosen = records if trusted is None else compress(records, trusted)
+        model = _train_fasttext(chosen, work_dir / "train", config, epoch=epoch)
         model.save_model(str(model_dir / MODEL_FILE))
-        combination = None
-        if config.formula_features:
-            combination = _fit_combination(shuffled, work_dir, config, positive=positive, epoch=epoch)
-        settings = {"name": config.name, "positive": positive, "labels": labels, "threshold": config.threshold}
-        write_settings(model_dir, **settings, max_chars=config.max_chars, combination=combination)
+        write_settings(
+            model_dir,
+            name=config.name,
+            positive=positive,
+            labels=labels,
+            threshold=config.threshold,
+            max_chars=config.max_chars,
+            letters_only=config.letters_only,
+            combination=combination,
+        )
         classifier = load(model_dir)
-        held_out = _evaluate_held_out(classifier, shuffled.records(TEST))
+        held_out, fasttext_alone = _evaluate_held_out(classifier, shuffled.records(TEST))
     report = TrainingReport(
         name=config.name,
         positive=positive,
@@ -115,12 +138,13 @@ def train(examples: Iterable[Example | tuple[str, str]], config: ClassifierConfi
         n_train=shuffled.n_by_side[TRAIN],
         n_held_out=shuffled.n_by_side[TEST],
         n_skipped_empty=shuffled.n_skipped_empty,
+        n_suspect_negatives=0 if trusted is None else int((~trusted).sum()),
         effective_epoch=epoch,
         settings=asdict(config),
         data_fingerprint=shuffled.fingerprint,
         model_version=classifier.version,
-        held_out=held_out[0],
-        fasttext_alone=held_out[1],
+        held_out=held_out,
+        fasttext_alone=fasttext_alone,
         feature_weights=_named_weights(combination),
     )
     report.write(model_dir)
@@ -144,7 +168,9 @@ def evaluate_texts(classifier: Classifier, examples: Iterable[Example | tuple[st
 
 def _positive_label(labels: tuple[str, ...], config: ClassifierConfig) -> str:
     if len(labels) < 2:
-        raise ValueError(f"a classifier needs two labels or more among its training examples, got {list(labels)}")
+        raise ValueError(
+            f"a classifier needs two labels or more among its training examples, got {list(labels)}"
+        )
     if config.formula_features and len(labels) > 2:
         raise ValueError(f"formula features need exactly two labels, got {list(labels)}")
     if config.positive:
@@ -180,19 +206,18 @@ def _train_fasttext(records: Iterable[Record], path: Path, config: ClassifierCon
         path.unlink()
 
 
-def _fit_combination(
+def _cross_fit(
     shuffled: ShuffledExamples, work_dir: Path, config: ClassifierConfig, *, positive: str, epoch: int
-) -> LogisticModel:
-    scores = np.zeros(sum(shuffled.n_by_side[TRAIN].values()))
+) -> np.ndarray:
+    """Scores of the training examples, each by a fastText model that was trained without its fold."""
     folds = np.array([_fold(record, config) for record in shuffled.records(TRAIN)])
+    scores = np.zeros(len(folds))
     for number in range(config.folds):
-        others = (record for record in shuffled.records(TRAIN) if _fold(record, config) != number)
+        others = compress(shuffled.records(TRAIN), folds != number)
         model = _train_fasttext(others, work_dir / "fold", config, epoch=epoch)
-        mine = (record.line for record in shuffled.records(TRAIN) if _fold(record, config) == number)
+        mine = (record.line for record in compress(shuffled.records(TRAIN), folds == number))
         scores[folds == number] = np.concatenate([np.zeros(0), *_score_lines(model, mine, positive)])
-    inputs = combined_inputs(scores, feature_matrix(shuffled.records(TRAIN)))
-    is_positive = np.array([record.label == positive for record in shuffled.records(TRAIN)])
-    return fit_logistic(inputs, is_positive, l2=config.l2)
+    return scores
 
 
 def _fold(record: Record, config: ClassifierConfig) -> int:

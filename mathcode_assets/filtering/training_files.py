@@ -61,7 +61,13 @@ class ShuffledExamples:
 
 
 def shuffle_examples(
-    examples: Iterable[Example], work_dir: Path, *, held_out_share: float, seed: int, max_chars: int
+    examples: Iterable[Example],
+    work_dir: Path,
+    *,
+    held_out_share: float,
+    seed: int,
+    max_chars: int,
+    letters_only: bool,
 ) -> ShuffledExamples:
     """Clean, split and shuffle the examples into ``work_dir``.
 
@@ -78,7 +84,7 @@ def shuffle_examples(
         for batch in _batches(examples):
             features = formula_features([example.text for example in batch])
             for example, row in zip(batch, features, strict=True):
-                line = clean_text(example.text, max_chars)
+                line = clean_text(example.text, max_chars, letters_only=letters_only)
                 if not line:
                     n_skipped += 1
                     continue
