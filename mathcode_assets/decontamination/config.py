@@ -47,7 +47,9 @@ class DecontaminationConfig:
     whole_pieces: int = 6  # ... in so many places at most: sentences spread over cells
     partial_information: float = 25.0  # nats, where some are missing
     partial_pieces: int = 3  # and fewer places then, or common words find a partner in any text
+    extra_numbers: int = 1  # a label or page number may stand between two lines; two numbers are another formula
     cut_share: float = 0.58  # of the tokens, for an item cut at 70 % of its words
+    cut_rest: float = 0.4  # of the tokens after the cut may have found some partner in the host's text
     cut_information: float = 14.0  # nats
     short_information: float = 22.0  # nats; a short question with less needs its answer near it, or a line of its own
     trivial_information: float = 14.0  # nats; a short question with less needs both
