@@ -39,6 +39,7 @@ class DecontaminationConfig:
     near_shared_words: int = 4  # different ones
     near_information: float = 12.0  # nats
     contaminated_coverage: float = 0.72  # tuned: single-word edits keep 0.8, a shared theorem 0.5
+    contaminated_words: float = 0.6  # of the weight of its words
     union_coverage: float = 0.85  # of parts that lie further apart than `gap_tokens`, taken together
     union_tokens: int = 8  # each of them this long
     min_words: int = 6  # an item with fewer is a formula: it must be there whole, or cut
@@ -46,8 +47,10 @@ class DecontaminationConfig:
     whole_pieces: int = 6  # ... in so many places at most: sentences spread over cells
     partial_information: float = 25.0  # nats, where some are missing
     partial_pieces: int = 3  # and fewer places then, or common words find a partner in any text
+    extra_numbers: int = 1  # a label or page number may stand between two lines; two numbers are another formula
     cut_share: float = 0.58  # of the tokens, for an item cut at 70 % of its words
-    cut_information: float = 15.0  # nats
+    cut_rest: float = 0.4  # of the tokens after the cut may have found some partner in the host's text
+    cut_information: float = 14.0  # nats
     short_information: float = 22.0  # nats; a short question with less needs its answer near it, or a line of its own
     trivial_information: float = 14.0  # nats; a short question with less needs both
     answer_window: int = 80  # tokens after a short question in which its answer counts as near

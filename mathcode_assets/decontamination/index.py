@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.hygiene import HygieneReport, find_instructions, find_shared
+from mathcode_assets.decontamination.language import capped
 from mathcode_assets.decontamination.postings import Postings, build_postings
 from mathcode_assets.records import BENCHMARK_ITEM, check_batch
 from mathcode_assets.text.normalise import Tokens, tokenise
@@ -112,7 +113,8 @@ def build_index(
     core = _joined([_outside_figures(q, t) for q, t in zip(_questions(table), tokens, strict=True)], np.bool_)
     importance = np.where(core, 1.0, _FIGURE_WEIGHT)
     postings, rarity = build_postings(offsets, hashes, numbers, widths, importance, config)
-    weight = (_token_idf(offsets, hashes) * rarity * importance).astype(np.float32)
+    information = capped(_token_idf(offsets, hashes), hashes, numbers, widths)
+    weight = (information * rarity * importance).astype(np.float32)
     hygiene = HygieneReport(
         instructions=instructions,
         without_content=_names(table, np.flatnonzero(lengths < config.min_tokens)),

@@ -195,7 +195,7 @@ class _Scanner:
         for chain in order:
             if any(p.first_byte <= places[chain][0] and places[chain][1] < p.last_byte for p in parts):
                 continue  # inside a stretch that was aligned already
-            aligned = self.aligned(item, length, places[chain], view)
+            aligned = self.aligned(item, length, places[chain], view, document)
             if aligned is None:
                 continue
             match = _match(aligned, verdict_of(aligned, self.index, document, config))
@@ -206,7 +206,9 @@ class _Scanner:
             parts.append(aligned)
         return _union(parts, self.index, config) or best, len(parts)
 
-    def aligned(self, item: int, length: int, place: np.ndarray, view: np.ndarray) -> Aligned | None:
+    def aligned(
+        self, item: int, length: int, place: np.ndarray, view: np.ndarray, document: bytes
+    ) -> Aligned | None:
         first_byte, last_byte, first, last = (int(value) for value in place)
         begin = max(0, first_byte - _BYTES_PER_TOKEN * (first + 8))
         end = min(len(view), last_byte + _BYTES_PER_TOKEN * (length - last + GRAM + 8))
@@ -220,7 +222,7 @@ class _Scanner:
         placed = align(
             self.index.token_hash[at], self.index.token_number[at], window.hashes, window.is_number
         )
-        return judge_alignment(item, self.index, placed, window)
+        return judge_alignment(item, self.index, placed, window, document)
 
 
 def _blank_before(view: np.ndarray, at: int) -> int:

@@ -20,6 +20,7 @@ from mathcode_assets.text.normalise import Tokens, operators, tokenise
 _CONTEXT = 160  # bytes looked at before and after a span to see whether it stands alone
 _HOPELESS = 0.2  # of the weight; less is neither near nor worth joining with other parts
 _INSERTED = 3  # tokens; a page number or a list label between two words is no border
+_SHORT_GAP = 12  # tokens
 _LABEL_BYTES = 3  # "1.", "(a)", "Q:" before a question
 _BORDER = re.compile(r"[\n\r\u2028?!:;…]|\.(?!\d)")
 _CUT = re.compile(r"[\n\r\u2028…]|\.\.\.|\\n|$")
@@ -37,18 +38,25 @@ class Aligned:
     template: float  # the same, other numbers in their places counted as there
     information: float  # nats of the tokens that are there
     changed: int  # numbers with another number in their place
+    extra: int  # numbers of the document between tokens of the item that are close to each other
     lost: int  # numbers inside the span with nothing in their place
     numbers: int  # numbers inside the span
     words: float  # weighted share of the item's words that are there
     n_words: int  # different ones in the item
     shared_words: int  # different words of the item that are there
+    lead: int  # tokens from the beginning of the item that are there, one after the other
+    lead_stop: int  # byte of the document after them
+    lead_information: float  # nats
+    rest: float  # share of the tokens after the lead that are there, or another number in their place
     pieces: int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
     is_template: bool  # every token is there, or another number in its place, one after the other
     is_whole: bool  # every token of the item, the code of figures apart
     is_run: bool  # ... one after the other
 
 
-def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window: Tokens) -> Aligned | None:
+def judge_alignment(
+    item: int, index: BenchmarkIndex, placed: np.ndarray, window: Tokens, document: bytes
+) -> Aligned | None:
     """What an alignment says; None where nothing was aligned."""
     first, last = int(index.offsets[item]), int(index.offsets[item + 1])
     on = placed >= 0
@@ -68,6 +76,7 @@ def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window
     span = np.zeros(last - first, np.bool_)
     span[inside[0] : inside[-1] + 1] = True
     places = placed[inside]
+    lead = _lead(equal, placed)
     return Aligned(
         item=item,
         equal=equal,
@@ -77,16 +86,39 @@ def judge_alignment(item: int, index: BenchmarkIndex, placed: np.ndarray, window
         template=min(1.0, template),
         information=float(weight[equal].sum()),
         changed=int(other.sum()),
+        extra=_extra_numbers(placed[on], window, document),
         lost=int((span & number & ~equal & ~other).sum()),
         numbers=int((number & (span | other)).sum()),
         words=float(weight[equal & word].sum()) / max(float(weight[word].sum()), 1e-9),
         n_words=len(np.unique(index.token_hash[first:last][word])),
         shared_words=len(np.unique(index.token_hash[first:last][word & equal])),
+        lead=lead,
+        lead_stop=int(window.stops[placed[lead - 1]]) if lead else 0,
+        lead_information=float(weight[:lead].sum()),
+        rest=float((equal | other)[lead:].mean()) if lead < last - first else 0.0,
         pieces=1 + int((np.diff(places) - np.diff(inside) > _INSERTED).sum()),
         is_template=bool((equal | other)[core].all() and _is_run(placed, core)),
         is_whole=bool(equal[core].all()),
         is_run=bool(equal[core].all() and _is_run(placed, core)),
     )
+
+
+def _extra_numbers(on: np.ndarray, window: Tokens, document: bytes) -> int:
+    """Numbers in the short gaps of an alignment; a long gap, or paragraphs of their own, are other text."""
+    extra = 0
+    for gap in np.flatnonzero((np.diff(on) > 1) & (np.diff(on) <= _SHORT_GAP)).tolist():
+        first, last = int(on[gap]), int(on[gap + 1])
+        between = document[window.stops[first] : window.starts[last]]
+        if between.count(b"\n\n") < 2:
+            extra += int(window.is_number[first + 1 : last].sum())
+    return extra
+
+
+def _lead(equal: np.ndarray, placed: np.ndarray) -> int:
+    follows = np.ones(len(placed), np.bool_)
+    follows[1:] = np.diff(placed) == 1
+    off = np.flatnonzero(~(equal & follows))
+    return int(off[0]) if len(off) else len(placed)
 
 
 def _is_run(placed: np.ndarray, core: np.ndarray) -> bool:
@@ -99,24 +131,25 @@ def verdict_of(
     """Clean, near or contaminated for one alignment in a document's bytes."""
     if len(aligned.equal) < config.short_tokens:
         return _short_verdict(aligned, index, document, config)
-    if not aligned.changed and aligned.lost * 3 <= aligned.numbers and _is_there(aligned, index, document, config):
+    if _is_cut(aligned, index, document, config):
+        return CONTAMINATED
+    same_numbers = (
+        not aligned.changed and aligned.extra <= config.extra_numbers and aligned.lost * 3 <= aligned.numbers
+    )
+    if same_numbers and _is_there(aligned, config):
         return CONTAMINATED
     return _near_or_clean(aligned, config)
 
 
-def _is_there(
-    aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
-) -> bool:
-    """Whether the words of the item are there: all of them, all but some, or all up to a cut."""
+def _is_there(aligned: Aligned, config: DecontaminationConfig) -> bool:
+    """Whether the words of the item are there: all of them, or all but some."""
     if aligned.is_whole:
         return aligned.information >= config.complete_information and aligned.pieces <= config.whole_pieces
-    if _is_cut(aligned, index, document, config):
-        return True
     return (
         aligned.n_words >= config.min_words
         and aligned.pieces <= config.partial_pieces
         and aligned.coverage >= config.contaminated_coverage
-        and aligned.words >= config.contaminated_coverage
+        and aligned.words >= config.contaminated_words
         and aligned.information >= config.partial_information
     )
 
@@ -133,30 +166,32 @@ def _is_cut(
     aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
 ) -> bool:
     """Whether the item was cut: its beginning is there word for word, and then the line ends."""
-    there = np.flatnonzero(aligned.equal)
-    kept = int(there[-1]) + 1
-    if there[0] > 0 or len(there) < kept or aligned.information < config.cut_information:
+    if aligned.lead == 0 or aligned.lead_information < config.cut_information:
         return False
-    if _kept_share(aligned, index, kept) < config.cut_share:
+    if aligned.rest > config.cut_rest:  # it goes on, with other numbers, on the next line
         return False
-    tail = document[aligned.last_byte : aligned.last_byte + _CONTEXT].decode("utf-8", "ignore")
+    question = index.items["question"][aligned.item].as_py().encode()
+    tokens = tokenise(question)
+    stop = int(tokens.stops[aligned.lead - 1])
+    if _kept_share(aligned, index, question, stop) < config.cut_share:
+        return False
+    tail = document[aligned.lead_stop : aligned.lead_stop + _CONTEXT].decode("utf-8", "ignore")
     border = _CUT.search(tail)
     if border is None or len(tokenise(tail[: border.start()])):
         return False
-    return aligned.n_words >= config.min_words or _same_operators(aligned, index, document)
+    if aligned.n_words >= config.min_words:
+        return True
+    return _same_operators(aligned, index, document[: aligned.lead_stop], aligned.lead)
 
 
-def _kept_share(aligned: Aligned, index: BenchmarkIndex, kept: int) -> float:
+def _kept_share(aligned: Aligned, index: BenchmarkIndex, question: bytes, stop: int) -> float:
     """How much of the question its first tokens are, by tokens or by words between blanks, whichever is more.
 
     Seventy per cent of the words may be half of the tokens, where a formula ends the question.
     """
-    first, last = int(index.offsets[aligned.item]), int(index.offsets[aligned.item + 1])
-    core = index.token_core[first:last]
-    question = index.items["question"][aligned.item].as_py().encode()
-    stop = int(tokenise(question).stops[kept - 1])
+    core = index.token_core[index.offsets[aligned.item] : index.offsets[aligned.item + 1]]
     by_words = len(question[:stop].split()) / max(1, len(question.split()))
-    return max(float(core[:kept].sum()) / max(1, int(core.sum())), by_words)
+    return max(float(core[: aligned.lead].sum()) / max(1, int(core.sum())), by_words)
 
 
 def _short_verdict(
@@ -174,12 +209,12 @@ def _short_verdict(
     return CONTAMINATED if alone or answer_is_near(aligned, index, document, config.answer_window) else NEAR
 
 
-def _same_operators(aligned: Aligned, index: BenchmarkIndex, document: bytes) -> bool:
-    """Whether the span has the operators of the part of the question it stands for."""
+def _same_operators(aligned: Aligned, index: BenchmarkIndex, document: bytes, kept: int | None = None) -> bool:
+    """Whether the span has the operators of the question, or of its first tokens."""
     question = index.items["question"][aligned.item].as_py()
-    tokens = tokenise(question)
-    there = np.flatnonzero(aligned.equal)
-    own = question.encode()[tokens.starts[there[0]] : tokens.stops[there[-1]]].decode("utf-8", "ignore")
+    stops = tokenise(question).stops
+    first = int(tokenise(question).starts[0])
+    own = question.encode()[first : stops[(kept or len(stops)) - 1]].decode("utf-8", "ignore")
     found = document[aligned.first_byte : aligned.last_byte].decode("utf-8", "ignore")
     return operators(own) == operators(found)
 

@@ -199,27 +199,44 @@ def _add(value, letters, count, point):
     return _gather(_gather(value, letters), point), uint64(0), 0
 
 
+@njit(cache=True, inline="always")
+def _is_dress(byte):
+    """``*``, ``$`` or a brace: what Markdown and LaTeX put around the parts of a number."""
+    return byte == 42 or byte == 36 or byte == 123 or byte == 125
+
+
+@njit(cache=True)
+def _inner_mark(buffer, at, end, mark):
+    """Byte after a comma or point inside a number, bare or dressed (``$,$``, ``**,**``, ``{,}``, ``,\\!``); else 0."""
+    k = at
+    while k < end and k < at + 2 and _is_dress(buffer[k]):
+        k += 1
+    dressed = k > at
+    if mark == 44 and k + 1 < end and buffer[k] == 92 and buffer[k + 1] == 44:  # \\, is a thin space
+        return k + 2
+    if k >= end or buffer[k] != mark:
+        return 0
+    k += 1
+    if mark == 44 and k + 1 < end and buffer[k] == 92 and buffer[k + 1] == 33:
+        k += 2
+        dressed = True
+    if dressed:
+        stop = k + 2
+        while k < end and k < stop and _is_dress(buffer[k]):
+            k += 1
+    return k
+
+
 @njit(cache=True)
 def _thousands(buffer, at, end):
-    """Width of a thousands separator before exactly three digits: ``,``, ``{,}``, ``,\\!`` or ``\\,``; else 0."""
-    width = 0
-    if buffer[at] == 44:
-        width = 1
-        if at + 2 < end and buffer[at + 1] == 92 and buffer[at + 2] == 33:
-            width = 3
-    elif at + 2 < end and buffer[at] == 123 and buffer[at + 1] == 44 and buffer[at + 2] == 125:
-        width = 3
-    elif at + 1 < end and buffer[at] == 92 and buffer[at + 1] == 44:
-        width = 2
-    if width == 0 or at + width + 3 > end:
+    """Byte of the three digits after a thousands separator, else 0."""
+    first = _inner_mark(buffer, at, end, 44)
+    if first == 0 or first + 3 > end:
         return 0
-    for k in range(3):
-        if not 48 <= buffer[at + width + k] <= 57:
+    for k in range(first, first + 3):
+        if not 48 <= buffer[k] <= 57:
             return 0
-    after = at + width + 3
-    if after < end and 48 <= buffer[after] <= 57:
-        return 0
-    return width
+    return 0 if first + 3 < end and 48 <= buffer[first + 3] <= 57 else first
 
 
 @njit(cache=True)
@@ -231,12 +248,13 @@ def _read_number(buffer, at, end):
             whole = whole * uint64(10) + uint64(buffer[at] - 48)
             at += 1
             continue
-        width = _thousands(buffer, at, end) if 0 < at - begin <= 15 else 0
-        if width == 0:
+        following = _thousands(buffer, at, end) if 0 < at - begin <= 24 else 0
+        if following == 0:
             break
-        at += width
-    if at + 1 < end and buffer[at] == 46 and 48 <= buffer[at + 1] <= 57:
-        at += 1
+        at = following
+    following = _inner_mark(buffer, at, end, 46)
+    if following > 0 and following < end and 48 <= buffer[following] <= 57:
+        at = following
         digits, zeros = uint64(1), uint64(0)
         while at < end and 48 <= buffer[at] <= 57:
             if buffer[at] == 48:
