@@ -24,6 +24,7 @@ from mathcode_assets.defs.assets import (
     models,
     raw,
     sources,
+    synthetic,
     textbooks,
     translated,
     web,
@@ -35,7 +36,7 @@ from mathcode_assets.sample import sample_dir
 
 LAKE_ASSETS: list[LakeAsset] = [
     asset
-    for module in (raw, textbooks, models, web, code, contamination, duplicates, clean, mixture)
+    for module in (raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, mixture)
     for asset in module.ASSETS
 ]
 

@@ -248,6 +248,8 @@ def _model_precision(workspace: Workspace, table: Table, manifest: Manifest) -> 
     limit = workspace.settings("checks", CheckConfig).min_model_precision
     precision, recall = manifest.facts.get("precision"), manifest.facts.get("recall")
     n_held_out = manifest.facts.get("held_out", 0)
+    if "untrained" in manifest.facts:
+        return Outcome(passed=True, description=f"not trained: {manifest.facts['untrained']}")
     if precision is None:
         return Outcome(
             passed=False, description=f"precision unknown: nothing predicted positive in {n_held_out} held out"

@@ -72,7 +72,7 @@ def chains(assets: Sequence[LakeAsset]) -> list[Chain]:
     Raises:
         ValueError: the assets depend on each other in a circle.
     """
-    keys = {asset.key for asset in assets}
+    keys = {key for asset in assets for key in (asset.key, *asset.publishes)}
     waiting = list(assets)
     done: set[str] = set()
     ordered: list[Chain] = []
@@ -88,7 +88,7 @@ def chains(assets: Sequence[LakeAsset]) -> list[Chain]:
         if first.partitioned_by is not None:
             members += _followers(first, waiting, is_ready)
         ordered.append(Chain(source=first.partitioned_by, assets=tuple(members)))
-        done |= {asset.key for asset in members}
+        done |= {key for asset in members for key in (asset.key, *asset.publishes)}
         waiting = [asset for asset in waiting if asset.key not in done]
     return ordered
 

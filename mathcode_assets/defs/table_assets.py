@@ -96,6 +96,7 @@ class LakeAsset:
     kinds: frozenset[str] = frozenset()
     automation: dg.AutomationCondition[Any] | None = None
     preview: Preview | None = None
+    publishes: Sequence[str] = ()  # keys of other tables that its step publishes
     separate_checks: Sequence[str] = ()  # blocking checks that are Dagster ops of their own
 
     @property

@@ -128,6 +128,7 @@ ASSETS: list[LakeAsset] = [
         key=INDEX_KEY,
         build=_index,
         group="deduplication",
+        publishes=[duplicates_key(component.name) for component in COMPONENT_TABLES],
         deps=[LISTING_KEY, *(fingerprints_key(component.name) for component in COMPONENT_TABLES)],
         kinds=frozenset({"parquet"}),
         automation=BUILD_WHEN_CHANGED,

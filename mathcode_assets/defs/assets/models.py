@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from mathcode_assets.corpus import cc_en_math, openwebmath
+from mathcode_assets.corpus import cc_en_math, openwebmath, synthetic
+from mathcode_assets.defs.annotator import annotator_of
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.checks import MODEL_PRECISION
 from mathcode_assets.defs.components import COMPONENT_TABLES
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, table_asset
 from mathcode_assets.defs.workspace import Workspace, config_dict
-from mathcode_assets.filtering.seed import Example
+from mathcode_assets.filtering.seed import TEST, Example, balanced
 from mathcode_assets.filtering.training import ClassifierConfig, train
 from mathcode_assets.sources.listing import list_label_files
 from mathcode_assets.sources.quarantine import Quarantine, ReadReport
@@ -35,8 +37,17 @@ GROUP = "models"
 OPEN_WEB_MATH = "open_web_math"
 ROUND1 = "cc_en_math_round1"
 ROUND2 = "cc_en_math_round2"
+BOOKS = "synthetic_books"
 TOKENIZER = "tokenizer"
+UNTRAINED_FILE = "untrained.txt"
 LABELLED_SOURCES = ("open_web_math", "cc_en")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BooksConfig:
+    """min_books: below so many synthetic books no classifier is trained; fewer teach it their topics alone."""
+
+    min_books: int = 200
 
 
 def labels_of(workspace: Workspace, source: str) -> tuple[Callable[[], Iterator[pa.RecordBatch]], dict[str, str]]:
@@ -138,30 +149,87 @@ def round1_classifier(workspace: Workspace, partition: str) -> FolderBuild:
     columns = ["doc_id", "text"]
     return classifier_build(
         lambda: cc_en_math.round1_examples(rows(mathematics, columns), rows(crawl, columns), config),
-        config.classifier,
+        cc_en_math.ROUND1_CLASSIFIER,
         input_versions(*mathematics, *crawl),
-        config_dict(config),
+        {**config_dict(config), **config_dict(cc_en_math.ROUND1_CLASSIFIER)},
     )
 
 
 @table_asset(
     f"models/{ROUND2}",
     group=GROUP,
-    deps=["filtered/cc_en_math_round1"],
+    deps=["filtered/cc_en_math_round1", "raw/cc_en"],
     checks=[MODEL_PRECISION],
     kinds=frozenset({"fasttext"}),
 )
 def round2_classifier(workspace: Workspace, partition: str) -> FolderBuild:
-    """Round 2 of CC-En: labelled documents of round 1's output, balanced (paper §2.1)."""
+    """Round 2 of CC-En: labelled documents of round 1's output, balanced (paper §2.1).
+
+    The labels are a model's 7-type annotation where one is set up, else those the sources file gives.
+    """
     config = workspace.settings(ROUND2, cc_en_math.Round2Config)
-    labels, fingerprints = labels_of(workspace, "cc_en")
+    settings = {**config_dict(config), **config_dict(cc_en_math.ROUND2_CLASSIFIER)}
     round1 = published(workspace, "filtered/cc_en_math_round1", "cc_en")
+    inputs = input_versions(*round1)
+    annotator = annotator_of(workspace)
+    if annotator is not None:
+        asked = cc_en_math.AnnotationConfig(model=annotator.model, model_revision=annotator.model_revision)
+
+        def annotated() -> Iterator[Example]:
+            found = cc_en_math.annotated_examples(rows(round1), annotator.generator(), asked)
+            yield from balanced(found, per_label=config.per_label, max_ratio=config.max_ratio, seed=config.seed)
+
+        return classifier_build(
+            annotated, cc_en_math.ROUND2_CLASSIFIER, inputs, settings | {"annotation": config_dict(asked)}
+        )
+    labels, fingerprints = labels_of(workspace, "cc_en")
+    crawl = published(workspace, "raw/cc_en", "cc_en")
+
+    def given() -> Iterator[Example]:
+        examples = cc_en_math.round2_examples(rows(round1), labels(), config)
+        if len({example.label for example in examples if example.split != TEST}) < 2:
+            # A small round 1 may let only one label through: then all labelled documents of the crawl teach.
+            examples = cc_en_math.round2_examples(rows(crawl), labels(), config)
+        yield from examples
+
     return classifier_build(
-        lambda: iter(cc_en_math.round2_examples(rows(round1), labels(), config)),
-        config.classifier,
-        fingerprints | input_versions(*round1),
-        config_dict(config),
+        given, cc_en_math.ROUND2_CLASSIFIER, inputs | fingerprints | input_versions(*crawl), settings
     )
+
+
+@table_asset(
+    f"models/{BOOKS}",
+    group=GROUP,
+    deps=["filtered/open_web_math", "raw/synthetic"],
+    checks=[MODEL_PRECISION],
+    kinds=frozenset({"fasttext"}),
+)
+def books_classifier(workspace: Workspace, partition: str) -> FolderBuild:
+    """The third classifier: filtered OpenWebMath against the synthetic books of Matrix (paper §2.1).
+
+    An empty model, saying so, where there are too few books to learn from: a formula rule decides then.
+    """
+    config = workspace.settings(BOOKS, BooksConfig)
+    mathematics = published(workspace, "filtered/open_web_math", "open_web_math")
+    books = published(workspace, "raw/synthetic", "synthetic")
+    settings = {**config_dict(config), **config_dict(synthetic.BOOK_CLASSIFIER)}
+    trained = classifier_build(
+        lambda: synthetic.book_examples(rows(mathematics, ["doc_id", "text"]), rows(books)),
+        synthetic.BOOK_CLASSIFIER,
+        input_versions(*mathematics, *books),
+        settings,
+    )
+
+    def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
+        names = (name for batch in rows(books, ["source_file"]) for name in batch.column(0).to_pylist())
+        n_books = sum(synthetic.set_of(name) == synthetic.MATRIX_BOOKS for name in names)
+        if n_books < config.min_books:
+            facts = {"untrained": f"{n_books} books, {config.min_books} wanted"}
+            (folder / UNTRAINED_FILE).write_text(facts["untrained"] + "\n")
+            return Accounting(n_in=0, n_kept=0), facts
+        return trained.make(folder)
+
+    return FolderBuild(recipe=trained.recipe, make=make)
 
 
 @table_asset(
@@ -211,5 +279,5 @@ def _promoted(name: str) -> LakeAsset:
     return LakeAsset(key=f"promoted/{name}", build=build, group=GROUP, deps=[f"models/{name}"])
 
 
-MODELS: list[LakeAsset] = [open_web_math_classifier, round1_classifier, round2_classifier, tokenizer]
+MODELS: list[LakeAsset] = [open_web_math_classifier, round1_classifier, round2_classifier, books_classifier, tokenizer]
 ASSETS: list[LakeAsset] = [*MODELS, *(_promoted(model.key.split("/", 1)[1]) for model in MODELS)]

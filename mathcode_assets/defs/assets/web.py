@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mathcode_assets.corpus import cc_en_math, openwebmath
+from mathcode_assets.defs.annotator import Annotator, annotator_of
 from mathcode_assets.defs.assets.consolidated import (
     attributes_asset,
     counted,
@@ -18,6 +19,7 @@ from mathcode_assets.defs.table_assets import LakeAsset, TableBuild
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.filtering.classifier import Classifier, load
 from mathcode_assets.filtering.tagging import tag_with_threshold
+from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Recipe
 
 CODE_VERSION = "1"
@@ -38,8 +40,15 @@ def _loaded(folder: Path) -> Classifier:
 
 
 def _open_web_math(workspace: Workspace, partition: str) -> TableBuild:
-    """Whether a page of OpenWebMath is mathematics; `score` is the classifier's probability (paper §2.1)."""
+    """Whether a page of OpenWebMath is mathematics (paper §2.1).
+
+    With a model set up, by the 7 types of its blocks, and `score` is the share of types 1 and 2; without
+    one, by a classifier trained on given labels, and `score` is its probability.
+    """
     raw = workspace.lake.table("raw/open_web_math", partition)
+    annotator = annotator_of(workspace)
+    if annotator is not None:
+        return _annotated(raw, annotator)
     config = workspace.settings("open_web_math", openwebmath.OpenWebMathConfig)
     counts: dict[str, dict[str, int]] = {}
     return TableBuild(
@@ -53,6 +62,22 @@ def _open_web_math(workspace: Workspace, partition: str) -> TableBuild:
             openwebmath.tag_with_classifier(
                 raw.batches(columns=["doc_id", "text"]), classifier_of(workspace, OPEN_WEB_MATH), config
             ),
+            ["verdict", "reason"],
+            counts,
+        ),
+        facts=lambda: verdict_counts(counts),
+    )
+
+
+def _annotated(raw: Table, annotator: Annotator) -> TableBuild:
+    config = openwebmath.AnnotationConfig(model=annotator.model, model_revision=annotator.model_revision)
+    counts: dict[str, dict[str, int]] = {}
+    return TableBuild(
+        recipe=Recipe(
+            code_version=CODE_VERSION, inputs=input_versions(raw), config={"annotation": config_dict(config)}
+        ),
+        batches=lambda: counted(
+            openwebmath.tag_with_annotation(raw.batches(columns=["doc_id", "text"]), annotator.generator(), config),
             ["verdict", "reason"],
             counts,
         ),
