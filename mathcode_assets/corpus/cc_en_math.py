@@ -59,7 +59,7 @@ class Round1Config:
     seed: int = 1
     threshold: float = 0.05
     """In [0, 1]. The paper lets the top label decide (0.5 is written down and unused). Kept share of the
-    crawl and recall at 0.5: 0.13, 0.79; at 0.1: 0.23, 0.90; at 0.05: 0.30, 0.92. Where no second round follows,
+    crawl and recall at 0.5: 0.13, 0.79; at 0.1: 0.23, 0.90; at 0.05: 0.30, 0.92. Where no second round comes,
     0.5 is the better choice (precision 0.75)."""
 
 

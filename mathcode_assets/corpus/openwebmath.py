@@ -45,9 +45,10 @@ CLASSIFIER = ClassifierConfig(name="open_web_math", positive="math", formula_fea
 class OpenWebMathConfig:
     """What is kept. Densities are counts per 100 words."""
 
-    threshold: float = 0.5
-    """Score from which a document is mathematics. Measured on 517 web pages of origins never trained on:
-    precision 1.00, recall 0.98; 0.3 and 0.7 change either by less than 0.03."""
+    threshold: float = 0.3
+    """Score in [0, 1] from which a document is mathematics. Measured with precision first, recall second: on
+    329 mathematical and 2,709 other pages of held-out sources 1.00, 0.90 (at 0.5: 1.00, 0.87), on 517 pages of
+    origins never seen 0.99, 0.98 (at 0.5: 1.00, 0.98)."""
     # Read off the pages of a site on algorithms and of a book on deep learning: below these, pages on data
     # structures and library usage; above, number theory and geometry with programs.
     programming_min_code_lines: float = 30.0  # percent of the lines

@@ -85,10 +85,11 @@ def judge_by_formulas(config: SyntheticConfig) -> tuple[Judge, str]:
     """A judge that needs no model: enough formula signs among the words. With its name@version."""
 
     def judge(texts: Sequence[str]) -> list[Verdict]:
-        found = densities(
-            formula_features(texts), "latex_commands", "relations", "arithmetic", "math_symbols", "scripts"
-        )
-        return [Verdict("" if one >= config.min_formula_density else NOT_RELATED, None) for one in found]
+        features = formula_features(texts)
+        signs = densities(
+            features, "latex_commands", "relations", "arithmetic", "math_symbols", "scripts"
+        ) - densities(features, "code_marks")  # programs hold relations and arithmetic too
+        return [Verdict("" if one >= config.min_formula_density else NOT_RELATED, None) for one in signs]
 
     return judge, "formula_density@1"
 

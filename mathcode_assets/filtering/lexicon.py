@@ -22,15 +22,16 @@ vectors scalar linear nonlinear disjoint axiom axioms conjecture regression quar
 _MATHEMATICAL_WORDS = """
 definition function functions limit limits sequence sequences series set sets group groups ring rings field
 fields module metric norm bounded compact convex angle angles radius diameter circle decimal decimals random
-variable variables mean deviation distribution hypothesis sample samples estimator correlation prior posterior
-prime primes graph graphs edge edges induction suppose let denote denotes denoted satisfies satisfying hence
-thus therefore implies implied iff exists unique arbitrary dimension basis span kernel constant term terms sum
-sums product products quotient multiply multiplying multiplication divide divided division subtract
-subtracting subtraction add adding addition simplify simplifying solve solving solution solutions calculate calculating
-compute exercise exercises example examples given formula formulas real complex zero root roots square squares
-cube slope intercept axis coordinate coordinates plot histogram percent ratio ratios proportion area volume
-perimeter union intersection element elements digit digits even odd positive negative parallel equals equal
-number numbers value values interval intervals statement logic map maps space spaces
+variable variables mean deviation distribution hypothesis sample samples estimator correlation prior
+posterior prime primes graph graphs edge edges induction suppose let denote denotes denoted satisfies
+satisfying hence thus therefore implies implied iff exists unique arbitrary dimension basis span kernel
+constant term terms sum sums product products quotient multiply multiplying multiplication divide divided
+division subtract subtracting subtraction add adding addition simplify simplifying solve solving solution
+solutions calculate calculating compute exercise exercises example examples given formula formulas real
+complex zero root roots square squares cube slope intercept axis coordinate coordinates plot histogram
+percent ratio ratios proportion area volume perimeter union intersection element elements digit digits even
+odd positive negative parallel equals equal number numbers value values interval intervals statement logic
+map maps space spaces
 """
 _PROGRAMMING_WORDS = """
 api http https json xml html css python java javascript typescript rust php sql compiler compile compiled
