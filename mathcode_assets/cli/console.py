@@ -13,8 +13,19 @@ T = TypeVar("T")
 # A line after this many rows where there is no terminal to draw a bar on.
 LINE_EVERY = 100_000
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Width of tables where no terminal says one.
+PLAIN_WIDTH = 120
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    return console
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 
 
 class UsageError(ValueError):

@@ -97,9 +97,10 @@ def print_components(workspace: Any) -> None:
     if pile is None:
         err.print("no pile was built")
         return
-    table = ConsoleTable(title="MathCode-Pile", title_justify="left")
+    title = f"MathCode-Pile, tokens counted by {pile.tokenizer}"
+    table = ConsoleTable(title=title, title_justify="left")
     table.add_column("component")
-    for name in ("documents", f"tokens ({pile.tokenizer})", "share"):
+    for name in ("documents", "tokens", "share"):
         table.add_column(name, justify="right")
     table.add_column("dropped on the way, by reason", overflow="fold")
     counts = published_counts(workspace, pile)
@@ -127,7 +128,7 @@ def print_checks(checks: Sequence[Any]) -> None:
     table.add_column("check")
     table.add_column("passed", justify="right")
     table.add_column("failed", justify="right")
-    table.add_column("a failure")
+    table.add_column("if it fails")
     for name in sorted(blocking):
         n_failed = sum(check.name == name for check in failed)
         kind = "blocks" if blocking[name] else "warns"

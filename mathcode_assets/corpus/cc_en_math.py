@@ -86,7 +86,11 @@ class AnnotationConfig:
 
 
 def round1_examples(
-    mathematics: Iterable[pa.RecordBatch], crawl: Iterable[pa.RecordBatch], config: Round1Config
+    mathematics: Iterable[pa.RecordBatch],
+    crawl: Iterable[pa.RecordBatch],
+    config: Round1Config,
+    *,
+    labels: Iterable[pa.RecordBatch] = (),
 ) -> Iterator[Example]:
     """Documents of filtered-OpenWebMath as positives, a sample of the crawl as negatives.
 
@@ -94,14 +98,39 @@ def round1_examples(
         mathematics: the documents that filtered-OpenWebMath keeps (`records.DOCUMENT`).
         crawl: the documents of the crawl, all of them; only sampled ones are held.
         config: size of the sample.
+        labels: batches of `records.LABEL` for some of the crawl. What they call mathematics is no negative:
+            we deviate, the paper samples blindly. In a small crawl the sample is most of it.
     """
     max_chars = ROUND1_CLASSIFIER.max_chars
     for _, text in texts_by_id(mathematics):
         yield Example(text[:max_chars], MATH)
     for text in sample_texts(
-        crawl, rate=config.negative_rate, floor=config.negative_floor, seed=config.seed, max_chars=max_chars
+        _without_mathematics(crawl, labels),
+        rate=config.negative_rate,
+        floor=config.negative_floor,
+        seed=config.seed,
+        max_chars=max_chars,
     ):
         yield Example(text, OTHER)
+
+
+def _without_mathematics(
+    documents: Iterable[pa.RecordBatch], labels: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The documents that no label calls mathematics."""
+    known = {
+        source_id
+        for batch in labels
+        for source_id, label in zip(
+            batch.column("source_id").to_pylist(), batch.column("label").to_pylist(), strict=True
+        )
+        if label == MATH
+    }
+    if not known:
+        yield from documents
+        return
+    for batch in documents:
+        yield batch.filter(pa.array([i not in known for i in batch.column("source_id").to_pylist()], pa.bool_()))
 
 
 def round2_examples(

@@ -202,7 +202,8 @@ def _component_facts(tally: PileTally, plan: MixturePlan) -> dict[str, Any]:
 def published_counts(workspace: Workspace, pile: Manifest) -> list[ComponentCount]:
     """The components of the published pile, with what was left out on the way by reason."""
     counts = []
-    for name, facts in pile.facts["components"].items():
+    for name in PILE_COMPONENTS:
+        facts = pile.facts["components"][name]
         counts.append(ComponentCount(name=name, dropped=dropped_on_the_way(workspace, name), **facts))
     return counts
 

@@ -146,11 +146,16 @@ def round1_classifier(workspace: Workspace, partition: str) -> FolderBuild:
     config = workspace.settings(ROUND1, cc_en_math.Round1Config)
     mathematics = published(workspace, "filtered/open_web_math", "open_web_math")
     crawl = published(workspace, "raw/cc_en", "cc_en")
-    columns = ["doc_id", "text"]
+    labels, fingerprints = labels_of(workspace, "cc_en")
     return classifier_build(
-        lambda: cc_en_math.round1_examples(rows(mathematics, columns), rows(crawl, columns), config),
+        lambda: cc_en_math.round1_examples(
+            rows(mathematics, ["doc_id", "text"]),
+            rows(crawl, ["doc_id", "source_id", "text"]),
+            config,
+            labels=labels(),
+        ),
         cc_en_math.ROUND1_CLASSIFIER,
-        input_versions(*mathematics, *crawl),
+        fingerprints | input_versions(*mathematics, *crawl),
         {**config_dict(config), **config_dict(cc_en_math.ROUND1_CLASSIFIER)},
     )
 
