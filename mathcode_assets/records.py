@@ -206,7 +206,9 @@ def batch_of(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordB
     for number, row in enumerate(rows):
         if row.keys() != columns.keys():
             unknown, missing = sorted(row.keys() - columns.keys()), sorted(columns.keys() - row.keys())
-            raise SchemaMismatch(f"row {number} of {schema_name(schema)}: unknown {unknown}, missing {missing}")
+            raise SchemaMismatch(
+                f"row {number} of {schema_name(schema)}: unknown {unknown}, missing {missing}"
+            )
         for name in names:
             columns[name].append(row[name])
     arrays = []
@@ -230,7 +232,9 @@ def check_batch(batch: pa.RecordBatch, schema: pa.Schema) -> None:
         raise SchemaMismatch(f"{schema_name(schema)} wants columns {schema.names}, got {batch.schema.names}")
     for field, column in zip(schema, batch.columns, strict=True):
         if column.type != field.type:
-            raise SchemaMismatch(f"column {field.name} of {schema_name(schema)} wants {field.type}, got {column.type}")
+            raise SchemaMismatch(
+                f"column {field.name} of {schema_name(schema)} wants {field.type}, got {column.type}"
+            )
         if not field.nullable and column.null_count:
             raise SchemaMismatch(f"column {field.name} of {schema_name(schema)}: {column.null_count} nulls")
 

@@ -18,7 +18,7 @@ from mathcode_assets.records import CLEAN, CONTAMINATED, NEAR
 from mathcode_assets.text.normalise import Tokens, operators, tokenise
 
 _CONTEXT = 160  # bytes looked at before and after a span to see whether it stands alone
-_HOPELESS = 0.2  # of the weight; less is neither near nor worth joining with other parts
+_HOPELESS = 0.3  # of the weight; less is neither near nor worth joining with other parts
 _INSERTED = 3  # tokens; a page number or a list label between two words is no border
 _SHORT_GAP = 12  # tokens
 _LABEL_BYTES = 3  # "1.", "(a)", "Q:" before a question
@@ -48,7 +48,9 @@ class Aligned:
     lead_stop: int  # byte of the document after them
     lead_information: float  # nats
     rest: float  # share of the tokens after the lead that are there, or another number in their place
-    pieces: int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
+    pieces: (
+        int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
+    )
     is_template: bool  # every token is there, or another number in its place, one after the other
     is_whole: bool  # every token of the item, the code of figures apart
     is_run: bool  # ... one after the other
@@ -155,16 +157,14 @@ def _is_there(aligned: Aligned, config: DecontaminationConfig) -> bool:
 
 
 def _near_or_clean(aligned: Aligned, config: DecontaminationConfig) -> str:
-    """Near is what a person should look at: a template, or most of the words. Formulas alone resemble each other."""
+    """Near is what a person should look at: a template, or most of the words; formulas are all alike."""
     if aligned.template < config.near_coverage or aligned.information < config.near_information:
         return CLEAN
     alike = aligned.shared_words >= config.near_shared_words and aligned.words >= config.near_words
     return NEAR if alike or aligned.is_template else CLEAN
 
 
-def _is_cut(
-    aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
-) -> bool:
+def _is_cut(aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig) -> bool:
     """Whether the item was cut: its beginning is there word for word, and then the line ends."""
     if aligned.lead == 0 or aligned.lead_information < config.cut_information:
         return False
@@ -209,7 +209,9 @@ def _short_verdict(
     return CONTAMINATED if alone or answer_is_near(aligned, index, document, config.answer_window) else NEAR
 
 
-def _same_operators(aligned: Aligned, index: BenchmarkIndex, document: bytes, kept: int | None = None) -> bool:
+def _same_operators(
+    aligned: Aligned, index: BenchmarkIndex, document: bytes, kept: int | None = None
+) -> bool:
     """Whether the span has the operators of the question, or of its first tokens."""
     question = index.items["question"][aligned.item].as_py()
     stops = tokenise(question).stops
@@ -220,7 +222,7 @@ def _same_operators(aligned: Aligned, index: BenchmarkIndex, document: bytes, ke
 
 
 def stands_alone(document: bytes, first: int, last: int) -> bool:
-    """Whether a span is a sentence, line or list item of its own: no word before or after it up to a border."""
+    """Whether a span is a sentence, line or list item of its own: no word up to the next border."""
     after = document[last : last + _CONTEXT].decode("utf-8", "ignore")
     border = _BORDER.search(after)
     if len(tokenise(after[: border.start()] if border else after)):
@@ -236,7 +238,9 @@ def answer_is_near(aligned: Aligned, index: BenchmarkIndex, document: bytes, win
 
     The letter of an option is no answer: it is near everything.
     """
-    following = tokenise(document[aligned.last_byte : aligned.last_byte + 16 * window]).hashes[:window].tolist()
+    following = (
+        tokenise(document[aligned.last_byte : aligned.last_byte + 16 * window]).hashes[:window].tolist()
+    )
     stated = index.items["answer"][aligned.item].as_py()
     answer = tokenise(stated).hashes.tolist() if not (len(stated) < 2 and stated.isalpha()) else []
     if answer and any(following[k : k + len(answer)] == answer for k in range(len(following))):
