@@ -49,16 +49,13 @@ class DecontaminationConfig:
     whole_pieces: int = 6  # ... in so many places at most: sentences spread over cells
     partial_information: float = 25.0  # nats, where some are missing
     partial_pieces: int = 3  # and fewer places then, or common words find a partner in any text
-    extra_numbers: int = (
-        1  # a label or page number may stand between two lines; two numbers are another formula
-    )
+    extra_numbers: int = 1  # one may be a label between two lines; two are another formula
     cut_share: float = 0.58  # of the tokens, for an item cut at 70 % of its words
     cut_rest: float = 0.4  # of the tokens after the cut may have found some partner in the host's text
     cut_information: float = 14.0  # nats
-    short_information: float = (
-        22.0  # nats; a short question with less needs its answer near it, or a line of its own
-    )
+    short_information: float = 22.0  # nats; with less a short question needs its answer, or its own line
+    answer_window: int = 80  # tokens after it in which its answer counts as near
     trivial_information: float = 14.0  # nats; a short question with less needs both
-    answer_window: int = 80  # tokens after a short question in which its answer counts as near
+    trivial_with_numbers: float = 8.2  # the same for one with numbers in it, all of which must be there
     trivial_answer_window: int = 20  # the same for a trivial question, whose answer is near by chance
     evidence_characters: int = 600
