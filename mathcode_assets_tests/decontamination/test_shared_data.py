@@ -113,7 +113,7 @@ LOOK_ALIKES = [
     "\\[\\sin^2 x + \\cos^2 x = 1\\]",
     "For all positive real numbers $a, b, c$ we have $a^2+b^2+c^2 \\ge ab+bc+ca$.",
     "A tree is a connected graph with no cycles.",
-    "They are $\\binom{4}{0} ~~ \\binom{4}{1} ~~ \\binom{4}{2} ~~ \\binom{4}{3} ~~ \\binom{4}{4}$.",
+    "They are $\\binom{4}{0}~\\binom{4}{1}~\\binom{4}{2}~\\binom{4}{3}~\\binom{4}{4}$.",
     "Which of the following statements is true?\n\n(A) The first one. (B) The second one.",
     "Solve for x: 2x + 5 = 13.",
     "def gcd(a, b):\n    while b:\n        a, b = b, a % b\n    return a",
