@@ -117,7 +117,7 @@ LOOK_ALIKES = [
     "Which of the following statements is true?\n\n(A) The first one. (B) The second one.",
     "Solve for x: 2x + 5 = 13.",
     "def gcd(a, b):\n    while b:\n        a, b = b, a % b\n    return a",
-    "def test_solve():\n    assert solve(2*x + 5 - 13, x) == [4]\n    assert factor(x**2 - 5*x + 6) == (x - 2)*(x - 3)",
+    "def test_solve():\n    assert solve(2*x + 5 - 13, x) == [4]\n    assert factor(x**2 - 5*x + 6) == 0",
     "assert simplify(sin(x)**2 + cos(x)**2) == 1\nassert sqrt(2)*sqrt(3) == sqrt(6)",
 ]
 
