@@ -47,7 +47,7 @@ class OpenWebMathConfig:
 
     threshold: float = 0.3
     """Score in [0, 1] from which a document is mathematics. Measured with precision first, recall second: on
-    329 mathematical and 2,709 other pages of held-out sources 1.00, 0.90 (at 0.5: 1.00, 0.87), on 517 pages of
+    329 pages of mathematics and 2,709 others of held-out sources 1.00, 0.90 (at 0.5: 1.00, 0.87), on 517 of
     origins never seen 0.99, 0.98 (at 0.5: 1.00, 0.98)."""
     # Read off the pages of a site on algorithms and of a book on deep learning: below these, pages on data
     # structures and library usage; above, number theory and geometry with programs.
