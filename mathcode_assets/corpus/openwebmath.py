@@ -126,7 +126,10 @@ def tag_with_annotation(
     single usable answer is dropped as such, so a later run with the model back can be told from a real no.
     """
     for batch in documents:
-        blocks_of = [list(split_blocks(text.as_py(), config.block_chars)) for text in batch.column("text")]
+        blocks_of = [
+            [block for block in split_blocks(text.as_py(), config.block_chars) if block.strip()]
+            for text in batch.column("text")
+        ]
         requests = [
             Request(
                 messages=messages(block),
@@ -178,6 +181,8 @@ def _annotation_verdict(completions: Sequence[Completion], *, n_left_over: int) 
 
 def _reason_of(types: Counter[int], seen: Counter[str]) -> str:
     """Why a document without a mathematical block is dropped: by the most frequent kind of its blocks."""
+    if not types and not seen:
+        return NOT_MATHEMATICAL  # white space only
     if not types:
         return FAILED if seen["failed"] >= seen["unparsed"] and seen["failed"] else UNPARSED
     kinds = {
