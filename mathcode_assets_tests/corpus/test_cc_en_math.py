@@ -35,7 +35,8 @@ def _kept(documents: list[pa.RecordBatch], attributes: Iterator[pa.RecordBatch])
     for batch, tagged in zip(documents, attributes, strict=True):
         check_batch(tagged, FILTER_ATTRIBUTES)
         assert tagged["doc_id"].equals(batch["doc_id"])
-        kept.append(batch.filter(pa.array([verdict == "kept" for verdict in tagged["verdict"].to_pylist()])))
+        mask = [verdict == "kept" for verdict in tagged["verdict"].to_pylist()]
+        kept.append(batch.filter(pa.array(mask, type=pa.bool_())))
     return kept
 
 

@@ -137,7 +137,7 @@ def test_a_document_stays_if_any_block_is_mathematics(
 
 def test_blocks_past_the_limit_are_recorded_as_not_asked() -> None:
     generator = _Scripted(ANSWERS)
-    config = AnnotationConfig(model="judge", block_chars=10, max_blocks=2)
+    config = AnnotationConfig(model="judge", block_chars=12, max_blocks=2)
     documents = document_batches(["one two.\n\nthree four\n\nfive six\n\nseven", "a theorem"])
     first, second = _rows(tag_with_annotation(documents, generator, config))
     assert first["labels"] == ["type_7:2", "blocks_not_asked:2"]

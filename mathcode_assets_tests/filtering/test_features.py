@@ -19,6 +19,7 @@ def _counts(text: str) -> dict[str, int]:
             r"Let $\alpha = 2$ and \begin{align} x",
             {"latex_commands": 2, "dollar_signs": 2, "display_formulas": 1},
         ),
+        (r"$$ x $$ and \[ y \] and \begin{align}", {"display_formulas": 4}),
         ("so x < 3 and y = 4 but a == b", {"relations": 2, "single_letters": 3, "code_marks": 1}),
         ("3 + 4 = 7 on 2020-11-21, 1/2", {"arithmetic": 3, "digits": 13}),
         ("∀x ∈ ℝ: x ≤ π", {"math_symbols": 4, "greek_letters": 1, "relations": 1}),

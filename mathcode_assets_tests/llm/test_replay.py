@@ -28,5 +28,5 @@ def test_a_request_never_recorded_fails_and_says_so(tmp_path: Path) -> None:
 def test_a_broken_line_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     path.write_text('{"key": "a", "text": "b", "extra": 1}\n' + line + "\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="answers.jsonl:2"):
+    with pytest.raises(ValueError, match=r"answers\.jsonl:2"):
         load_replay(path)
