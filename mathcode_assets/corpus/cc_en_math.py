@@ -16,9 +16,9 @@ with its LaTeX stripped; recall of mathematics after both rounds, precision 0.99
   against 0.55, on pages of other origins 0.98 against 0.83.
 - Round 2 joins fastText with formula features, because a few hundred labels are few for fastText alone.
 
-The thresholds were chosen with a view of these same labels and pages, training labels included, so the figures
-are a little too good. On the source-disjoint test labels alone: recall 0.87 at precision 1.00, against
-0.34. The paper's settings were run with 1,000 negatives too, since 2 % of this crawl would be 306.
+The thresholds were chosen with a view of these same labels and pages, training labels included, so the
+figures are a little too good. On the source-disjoint test labels alone: recall 0.87 at precision 1.00,
+against 0.34. The paper's settings were run with 1,000 negatives too, since 2 % of this crawl would be 306.
 """
 
 from __future__ import annotations
