@@ -7,6 +7,7 @@ thread, and every stored number is rounded.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import compress, islice
@@ -212,7 +213,15 @@ def _train_fasttext(records: Iterable[Record], path: Path, config: ClassifierCon
 def _cross_fit(
     shuffled: ShuffledExamples, work_dir: Path, config: ClassifierConfig, *, positive: str, epoch: int
 ) -> np.ndarray:
-    """Scores of the training examples, each by a fastText model that was trained without its fold."""
+    """Scores of the training examples, each by a fastText model that was trained without its fold.
+
+    Raises:
+        ValueError: without one of the folds a label would have no example.
+    """
+    labels_of_folds = Counter((record.label, _fold(record, config)) for record in shuffled.records(TRAIN))
+    for label, total in shuffled.n_by_side[TRAIN].items():
+        if any(labels_of_folds[label, number] == total for number in range(config.folds)):
+            raise ValueError(f"too few examples of {label!r} ({total}) to cross-fit in {config.folds} folds")
     folds = np.array([_fold(record, config) for record in shuffled.records(TRAIN)])
     scores = np.zeros(len(folds))
     for number in range(config.folds):
