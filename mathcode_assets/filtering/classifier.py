@@ -157,9 +157,7 @@ def model_version(model_dir: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def fasttext_scores(
-    model: LinearModel, lines: Sequence[bytes], *, positive: str
-) -> tuple[np.ndarray, list[str]]:
+def fasttext_scores(model: LinearModel, lines: Sequence[bytes], *, positive: str) -> tuple[np.ndarray, list[str]]:
     """For the words of each text: the score of the positive label, and the name of the best other label."""
     column = model.tokens.index(encoded_label(positive))
     chances = sigmoid(model.logits(lines))

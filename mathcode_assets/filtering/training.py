@@ -83,9 +83,7 @@ class ClassifierConfig:
     held-out sources was 0.88, 0.87, 0.85, on 517 pages of other origins 0.98, 0.98, 0.97."""
 
 
-def train(
-    examples: Iterable[Example | tuple[str, str]], config: ClassifierConfig, model_dir: Path
-) -> TrainingReport:
+def train(examples: Iterable[Example | tuple[str, str]], config: ClassifierConfig, model_dir: Path) -> TrainingReport:
     """Train on the examples and write ``model.bin``, ``classifier.json`` and ``report.json``.
 
     Args:
@@ -172,9 +170,7 @@ def evaluate_texts(classifier: Classifier, examples: Iterable[Example | tuple[st
 
 def _positive_label(labels: tuple[str, ...], config: ClassifierConfig) -> str:
     if len(labels) < 2:
-        raise ValueError(
-            f"a classifier needs two labels or more among its training examples, got {list(labels)}"
-        )
+        raise ValueError(f"a classifier needs two labels or more among its training examples, got {list(labels)}")
     if config.formula_features and len(labels) > 2:
         raise ValueError(f"formula features need exactly two labels, got {list(labels)}")
     if config.positive:

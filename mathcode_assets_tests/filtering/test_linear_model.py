@@ -59,9 +59,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[fasttext.FastText._F
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(text=st.text() | st.lists(st.sampled_from(KNOWN)).map(" ".join))
-def test_any_text_scores_as_in_fasttext(
-    pair: tuple[fasttext.FastText._FastText, LinearModel], text: str
-) -> None:
+def test_any_text_scores_as_in_fasttext(pair: tuple[fasttext.FastText._FastText, LinearModel], text: str) -> None:
     model, linear = pair
     line = clean_text(text)
     (row,) = linear.logits([line.encode()])
