@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from mathcode_assets.defs.drive import DriveReport
+from mathcode_assets.defs.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -17,3 +23,51 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"real data not found at {path} (set MATHCODE_SHARED_DATA)")
     return path
+
+
+@dataclass(frozen=True)
+class BuiltLake:
+    """A lake built by the driver, with the folder of its sources file."""
+
+    root: Path
+    sources_file: Path
+    workspace: Workspace
+    report: DriveReport
+
+
+def drive(sources_file: Path, root: Path) -> BuiltLake:
+    """Build a lake as `mathcode run` does, recording in the lake's own Dagster home."""
+    from mathcode_assets.config import load_sources
+    from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
+    from mathcode_assets.defs.drive import Driver
+    from mathcode_assets.defs.instance import open_instance
+
+    workspace = Workspace(load_sources(sources_file), str(root))
+    with open_instance(root / ".dagster") as instance:
+        driver = Driver(
+            definitions=build_definitions(sources_file, root=str(root)),
+            assets=LAKE_ASSETS,
+            workspace=workspace,
+            instance=instance,
+        )
+        report = driver.run()
+    return BuiltLake(root=root, sources_file=sources_file, workspace=workspace, report=report)
+
+
+@pytest.fixture(scope="session")
+def sample_lake(tmp_path_factory: pytest.TempPathFactory) -> BuiltLake:
+    """The embedded sample, built once for all tests that only read it."""
+    from mathcode_assets.sample import sample_dir
+
+    return drive(sample_dir() / "sources.yaml", tmp_path_factory.mktemp("sample") / "lake")
+
+
+@pytest.fixture
+def sample_copy(sample_lake: BuiltLake, tmp_path: Path) -> Iterator[Callable[[], BuiltLake]]:
+    """A copy of the built sample and of its sources, to change: call it to drive the copy again."""
+    from mathcode_assets.sample import sample_dir
+
+    shutil.copytree(sample_dir() / "data", tmp_path / "data")
+    shutil.copy(sample_dir() / "sources.yaml", tmp_path / "sources.yaml")
+    shutil.copytree(sample_lake.root, tmp_path / "lake")
+    yield lambda: drive(tmp_path / "sources.yaml", tmp_path / "lake")

@@ -17,8 +17,7 @@ def split_blocks(text: str, max_chars: int = BLOCK_CHARS) -> Iterator[str]:
 
     Paragraphs (separated by blank lines) are put together while they fit. A longer paragraph is cut after the
     last line, sentence or word that fits, and in the middle of a word only where there is no white space at
-    all. Joining the blocks gives the text back. Blocks of white space only are joined to their neighbour or,
-    where the whole text is white space, not given at all.
+    all. Joining the blocks gives the text back.
 
     Raises:
         ValueError: ``max_chars`` is below 1.
@@ -36,10 +35,11 @@ def split_blocks(text: str, max_chars: int = BLOCK_CHARS) -> Iterator[str]:
 
 
 def _pieces(text: str, max_chars: int) -> Iterator[str]:
-    """Paragraphs with the blank lines after them, none longer than ``max_chars``."""
+    """Paragraphs and the blank lines between them, none longer than ``max_chars``."""
     begin = 0
     for border in _BLANK_LINES.finditer(text):
-        yield from _cut(text, begin, border.end(), max_chars)
+        yield from _cut(text, begin, border.start(), max_chars)
+        yield from _cut(text, border.start(), border.end(), max_chars)
         begin = border.end()
     yield from _cut(text, begin, len(text), max_chars)
 

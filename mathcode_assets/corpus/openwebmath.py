@@ -47,7 +47,7 @@ class OpenWebMathConfig:
 
     threshold: float = 0.3
     """Score in [0, 1] from which a document is mathematics. Measured with precision first, recall second: on
-    329 mathematical and 2,709 other pages of held-out sources 1.00, 0.90 (at 0.5: 1.00, 0.87), on 517 pages of
+    329 pages of mathematics and 2,709 others of held-out sources 1.00, 0.90 (at 0.5: 1.00, 0.87), on 517 of
     origins never seen 0.99, 0.98 (at 0.5: 1.00, 0.98)."""
     # Read off the pages of a site on algorithms and of a book on deep learning: below these, pages on data
     # structures and library usage; above, number theory and geometry with programs.
@@ -126,7 +126,10 @@ def tag_with_annotation(
     single usable answer is dropped as such, so a later run with the model back can be told from a real no.
     """
     for batch in documents:
-        blocks_of = [list(split_blocks(text.as_py(), config.block_chars)) for text in batch.column("text")]
+        blocks_of = [
+            [block for block in split_blocks(text.as_py(), config.block_chars) if block.strip()]
+            for text in batch.column("text")
+        ]
         requests = [
             Request(
                 messages=messages(block),
@@ -178,6 +181,8 @@ def _annotation_verdict(completions: Sequence[Completion], *, n_left_over: int) 
 
 def _reason_of(types: Counter[int], seen: Counter[str]) -> str:
     """Why a document without a mathematical block is dropped: by the most frequent kind of its blocks."""
+    if not types and not seen:
+        return NOT_MATHEMATICAL  # white space only
     if not types:
         return FAILED if seen["failed"] >= seen["unparsed"] and seen["failed"] else UNPARSED
     kinds = {

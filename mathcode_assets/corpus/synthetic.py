@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from mathcode_assets.annotation.related import VERSION, messages, parse_relation
 from mathcode_assets.filtering.classifier import Classifier
-from mathcode_assets.filtering.features import densities, formula_features
+from mathcode_assets.filtering.features import formula_density, formula_features
 from mathcode_assets.filtering.seed import Example, texts_by_id
 from mathcode_assets.filtering.tagging import NOT_MATHEMATICAL, Verdict, attributes_of
 from mathcode_assets.filtering.training import ClassifierConfig
@@ -85,10 +85,7 @@ def judge_by_formulas(config: SyntheticConfig) -> tuple[Judge, str]:
     """A judge that needs no model: enough formula signs among the words. With its name@version."""
 
     def judge(texts: Sequence[str]) -> list[Verdict]:
-        features = formula_features(texts)
-        signs = densities(
-            features, "latex_commands", "relations", "arithmetic", "math_symbols", "scripts"
-        ) - densities(features, "code_marks")  # programs hold relations and arithmetic too
+        signs = formula_density(formula_features(texts))
         return [Verdict("" if one >= config.min_formula_density else NOT_RELATED, None) for one in signs]
 
     return judge, "formula_density@1"

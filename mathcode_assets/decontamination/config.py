@@ -27,10 +27,12 @@ class DecontaminationConfig:
     candidate_share: float = (
         0.2  # of the item's n-gram weight anywhere in the document; tuned for 1 edit in 8 words
     )
-    chain_share: float = 0.15  # the same, in one place
+    chain_share: float = 0.18  # the same, in one place
     gap_tokens: int = 400  # between two halves of one question; further apart they are joined by their union
     max_alignments: int = 48  # for one item in one stretch of document, best n-gram evidence first ...
-    exact_share: float = 0.3  # ... and, after so many in one document, only with this share of unmasked n-grams
+    exact_share: float = (
+        0.3  # ... and, after so many in one document, only with this share of unmasked n-grams
+    )
 
     # --- verdict; weights are nats (idf of a token times the rarity of the n-grams around it) ---
     short_tokens: int = 13  # below, the question must be there word for word (issue: about 570 in MATH)
@@ -47,12 +49,13 @@ class DecontaminationConfig:
     whole_pieces: int = 6  # ... in so many places at most: sentences spread over cells
     partial_information: float = 25.0  # nats, where some are missing
     partial_pieces: int = 3  # and fewer places then, or common words find a partner in any text
-    extra_numbers: int = 1  # a label or page number may stand between two lines; two numbers are another formula
+    extra_numbers: int = 1  # one may be a label between two lines; two are another formula
     cut_share: float = 0.58  # of the tokens, for an item cut at 70 % of its words
     cut_rest: float = 0.4  # of the tokens after the cut may have found some partner in the host's text
     cut_information: float = 14.0  # nats
-    short_information: float = 22.0  # nats; a short question with less needs its answer near it, or a line of its own
+    short_information: float = 22.0  # nats; with less a short question needs its answer, or its own line
+    answer_window: int = 80  # tokens after it in which its answer counts as near
     trivial_information: float = 14.0  # nats; a short question with less needs both
-    answer_window: int = 80  # tokens after a short question in which its answer counts as near
+    trivial_with_numbers: float = 8.2  # the same for one with numbers in it, all of which must be there
     trivial_answer_window: int = 20  # the same for a trivial question, whose answer is near by chance
     evidence_characters: int = 600

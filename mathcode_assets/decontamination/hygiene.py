@@ -1,4 +1,4 @@
-"""What is wrong with benchmark files, found rather than known: instructions, empty items, shared items.
+r"""What is wrong with benchmark files, found rather than known: instructions, empty items, shared items.
 
 The bundled GSM8K begins every row with an instruction about ``\\boxed{}`` that no document of the
 wild would carry; matched with it, a verbatim question loses a fifth of its n-grams.
@@ -63,7 +63,7 @@ class Instruction:
 def find_instructions(
     questions: list[str], tokens: list[Tokens], config: DecontaminationConfig
 ) -> list[Instruction]:
-    """The opening and the ending shared by most questions of one benchmark, if long enough to be an instruction."""
+    """The opening and the ending most questions of one benchmark share, if long enough to instruct."""
     found = []
     for at_end in (False, True):
         hashes = _common(tokens, at_end=at_end, share=config.prefix_share)

@@ -7,6 +7,7 @@ who), ``arrays.npz`` (tokens, n-gram table, postings), ``index.json`` (version, 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterable
@@ -27,7 +28,9 @@ from mathcode_assets.text.normalise import Tokens, tokenise
 FORMAT = 1  # of the saved folder; also part of the version, so a changed kernel gives a new version
 _TOKEN_ARRAYS = ("offsets", "token_hash", "token_number", "token_word", "token_core", "token_weight")
 # A page that quotes a question shows its figure as an image: the figure's code must not be missed in it.
-_FIGURE = re.compile(rb"\[asy\].*?(?:\[/asy\]|\Z)|\\begin\{tikzpicture\}.*?(?:\\end\{tikzpicture\}|\Z)", re.DOTALL)
+_FIGURE = re.compile(
+    rb"\[asy\].*?(?:\[/asy\]|\Z)|\\begin\{tikzpicture\}.*?(?:\\end\{tikzpicture\}|\Z)", re.DOTALL
+)
 _FIGURE_WEIGHT = 0.05
 ITEMS_FILE, ARRAYS_FILE, META_FILE = "items.arrow", "arrays.npz", "index.json"
 
@@ -121,8 +124,8 @@ def build_index(
         shared=find_shared(table, tokens),
     )
     parts: dict[str, Any] = {
-        "offsets": offsets, "token_hash": hashes, "token_number": numbers, "token_word": ~numbers & (widths > 1),
-        "token_core": core, "token_weight": weight,
+        "offsets": offsets, "token_hash": hashes, "token_number": numbers,
+        "token_word": ~numbers & (widths > 1), "token_core": core, "token_weight": weight,
         "postings": postings, "hygiene": hygiene,
     }  # fmt: skip
     return BenchmarkIndex(items=table, version=_version(table, parts), **parts)
@@ -136,7 +139,7 @@ def _sorted_items(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     table = pa.Table.from_batches(checked, BENCHMARK_ITEM)
     table = table.sort_by([("benchmark", "ascending"), ("question_index", "ascending")]).combine_chunks()
     keys = list(zip(table["benchmark"].to_pylist(), table["question_index"].to_pylist(), strict=True))
-    for one, other in zip(keys, keys[1:], strict=False):
+    for one, other in itertools.pairwise(keys):
         if one == other:
             raise ValueError(f"benchmark {one[0]} has two items with question_index {one[1]}")
     return table
@@ -200,9 +203,7 @@ def _names(table: pa.Table, rows: np.ndarray) -> list[str]:
 
 
 def _arrays(index: BenchmarkIndex) -> dict[str, np.ndarray]:
-    arrays = {
-        name: getattr(index, name) for name in _TOKEN_ARRAYS
-    }
+    arrays = {name: getattr(index, name) for name in _TOKEN_ARRAYS}
     return arrays | {
         f"postings_{name}": getattr(index.postings, name) for name in Postings.__dataclass_fields__
     }

@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit, uint64
 
 from mathcode_assets.decontamination.config import GRAM, SHORT_GRAM
+from mathcode_assets.text.kernel import NUMBER_MASK, next_token
 from mathcode_assets.text.ngrams import EXACT_SALT, mix, push, rolling_top
-from mathcode_assets.text.normalise import NUMBER_MASK, next_token
 
 # Rolling state of a document: three polynomials, a ring of the last tokens (exact and masked), a ring of
 # their first bytes, tokens so far, next byte, tokens since the last number.
@@ -73,7 +73,21 @@ def _tops():
 
 @njit(cache=True)
 def item_scores(
-    buffer, begin, end, t, bitmap, short_bitmap, slot_key, slot_first, slot_count, item, share, seen, score, touched, stamp
+    buffer,
+    begin,
+    end,
+    t,
+    bitmap,
+    short_bitmap,
+    slot_key,
+    slot_first,
+    slot_count,
+    item,
+    share,
+    seen,
+    score,
+    touched,
+    stamp,
 ):
     """Weight of each item's n-grams in one document; items touched are listed, their number returned.
 
@@ -90,7 +104,11 @@ def item_scores(
         if value == 0:
             return n_touched
         masked = NUMBER_MASK if number else value
-        soft, whole, tiny = push(soft, masked, f, top), push(whole, value, a, top), push(tiny, value, c, tiny_top)
+        soft, whole, tiny = (
+            push(soft, masked, f, top),
+            push(whole, value, a, top),
+            push(tiny, value, c, tiny_top),
+        )
         a, b, c, d, e = b, c, d, e, value
         f, g, h, i, j = g, h, i, j, masked
         since_number = 0 if number else since_number + 1
@@ -105,7 +123,17 @@ def item_scores(
                 key = mix(whole) ^ EXACT_SALT
                 if _set(bitmap, key) != 0:
                     n_touched = _count_key(
-                        key, slot_key, slot_first, slot_count, item, share, seen, score, touched, n_touched, stamp
+                        key,
+                        slot_key,
+                        slot_first,
+                        slot_count,
+                        item,
+                        share,
+                        seen,
+                        score,
+                        touched,
+                        n_touched,
+                        stamp,
                     )
         if count >= SHORT_GRAM:
             key = mix(tiny) ^ EXACT_SALT
@@ -133,6 +161,32 @@ def _count_key(key, slot_key, slot_first, slot_count, item, share, seen, score, 
 
 
 @njit(cache=True)
+def find_candidates(
+    buffer, offsets, t, bitmap, short_bitmap, slot_key, slot_first, slot_count, item, share, seen, score,
+    touched, stamp, least, out_document, out_item,
+):  # fmt: skip
+    """Documents of a batch with the items that have at least the least share in them.
+
+    Returns the number of pairs and of documents read: it stops before a document whose items the output
+    arrays might not hold. ``stamp`` grows by one a document.
+    """
+    used = 0
+    for document in range(len(offsets) - 1):
+        if used + len(score) > len(out_item):
+            return used, document
+        n_touched = item_scores(
+            buffer, offsets[document], offsets[document + 1], t, bitmap, short_bitmap, slot_key, slot_first,
+            slot_count, item, share, seen, score, touched, stamp + document,
+        )  # fmt: skip
+        for k in range(n_touched):
+            if score[touched[k]] >= least:
+                out_document[used], out_item[used] = document, touched[k]
+                used += 1
+            score[touched[k]] = 0
+    return used, len(offsets) - 1
+
+
+@njit(cache=True)
 def new_state(begin):
     """State of `collect_hits` at the first byte of a document."""
     state = np.zeros(STATE_SIZE, np.uint64)
@@ -142,8 +196,8 @@ def new_state(begin):
 
 @njit(cache=True)
 def collect_hits(
-    buffer, end, t, state, bitmap, short_bitmap, slot_key, slot_first, slot_count, item, position, share, exact,
-    wanted, used, out_item, out_token, out_position, out_byte, out_share, out_exact,
+    buffer, end, t, state, bitmap, short_bitmap, slot_key, slot_first, slot_count, item, position, share,
+    exact, wanted, used, out_item, out_token, out_position, out_byte, out_share, out_exact,
 ):  # fmt: skip
     """Hits of wanted items, in document order, appended at ``used``; stops when the arrays are nearly full.
 

@@ -15,18 +15,20 @@ import numpy as np
 from mathcode_assets.text.normalise import tokenise
 
 _GRAMMAR = (1.5, """
-    the a an of to in is are and or for with that be as by on at from it its this these those if what which how many
-    much does do did has have had he she they his her their there each all than more was were will can not no you your
-    we i so but into out up per any every other them him who when where then
+    the a an of to in is are and or for with that be as by on at from it its this these those if what
+    which how many much does do did has have had he she they his her their there each all than more was
+    were will can not no you your we i so but into out up per any every other them him who when where
+    then
 """)  # fmt: skip
 _MATHEMATICS = (3.0, """
-    find compute evaluate simplify solve let value values number numbers following true false statement statements
-    function write python given equation expression answer answers real integer integers positive such total sum
-    product difference times points point line triangle square cost costs money day days people left first second
-    between over after before calculate determine express area length digits digit prime factor greatest common least
-    nearest show prove using return list string array same only also most less equal make makes get gets form problem
-    question solution correct choose select below above figure graph side sides angle angles circle radius probability
-    possible different smallest largest maximum minimum fraction decimal percent remainder divided multiple divisor
+    find compute evaluate simplify solve let value values number numbers following true false statement
+    statements function write python given equation expression answer answers real integer integers
+    positive such total sum product difference times points point line triangle square cost costs money
+    day days people left first second between over after before calculate determine express area length
+    digits digit prime factor greatest common least nearest show prove using return list string array
+    same only also most less equal make makes get gets form problem question solution correct choose
+    select below above figure graph side sides angle angles circle radius probability possible different
+    smallest largest maximum minimum fraction decimal percent remainder divided multiple divisor
     divisors terms term sequence set roots root polynomial degree degrees x y z n
 """)  # fmt: skip
 _LETTER = 3.0
@@ -43,7 +45,9 @@ def _caps() -> dict[int, float]:
     return caps
 
 
-def capped(information: np.ndarray, hashes: np.ndarray, numbers: np.ndarray, widths: np.ndarray) -> np.ndarray:
+def capped(
+    information: np.ndarray, hashes: np.ndarray, numbers: np.ndarray, widths: np.ndarray
+) -> np.ndarray:
     """Information of tokens, at most what their commonness in any question allows."""
     caps = _caps()
     limit = np.array([caps.get(value, np.inf) for value in hashes.tolist()], np.float64)

@@ -23,8 +23,8 @@ from numba import njit, uint64
 
 from mathcode_assets.decontamination.index import BenchmarkIndex
 from mathcode_assets.records import NGRAM_OVERLAP, batch_of
+from mathcode_assets.text.kernel import next_token
 from mathcode_assets.text.ngrams import gram_hashes, mix, push, rolling_top
-from mathcode_assets.text.normalise import next_token
 from mathcode_assets.text.tables import tables
 
 MIN_N, MAX_N = 3, 13  # the paper's table
@@ -41,7 +41,9 @@ class _Grams:
     length: np.ndarray  # int64, n
 
 
-def ngram_overlap(components: Mapping[str, Iterable[pa.RecordBatch]], index: BenchmarkIndex) -> pa.RecordBatch:
+def ngram_overlap(
+    components: Mapping[str, Iterable[pa.RecordBatch]], index: BenchmarkIndex
+) -> pa.RecordBatch:
     """The overlap table: one row for each component, benchmark and n.
 
     Args:
@@ -63,7 +65,9 @@ def _component_rows(component: str, batches: Iterable[pa.RecordBatch], grams: _G
     for batch in batches:
         for text in batch.column("text"):
             value = text.as_buffer()
-            buffer = np.frombuffer(value, np.uint8) if value is not None and value.size else np.zeros(0, np.uint8)
+            buffer = (
+                np.frombuffer(value, np.uint8) if value is not None and value.size else np.zeros(0, np.uint8)
+            )
             _count(buffer, tables(), grams.key, grams.owners, seen, totals, shared, documents)
             n_documents += 1
     rows = []

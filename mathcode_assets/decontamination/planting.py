@@ -20,7 +20,7 @@ KINDS = (VERBATIM, WITH_SOLUTION, FORMATTING, SPLIT, TRUNCATED, NUMBERS, SHORT, 
 EXPECTED = {kind: NEAR if kind == NUMBERS else CONTAMINATED for kind in KINDS}
 
 _NUMBER = re.compile(r"(?<![\w.\\])\d+(?:\.\d+)?(?![\w]*\})(?!\w)")
-_WORD_NUMBERS = "two three four five six seven eight nine ten eleven twelve".split()
+_WORD_NUMBERS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _WORD_NUMBER = re.compile(r"\b(" + "|".join(_WORD_NUMBERS) + r")\b", re.IGNORECASE)
 _SMALL = ["zero", "one", *_WORD_NUMBERS]
 
@@ -85,7 +85,9 @@ def _truncated(item: Item, rng: random.Random) -> list[str]:
 def _edited(item: Item, rng: random.Random) -> list[str] | None:
     """Every twelfth word or so replaced by another word."""
     words = item.question.split(" ")
-    plain = [k for k, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in _SMALL]
+    plain = [
+        k for k, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in _SMALL
+    ]
     if len(plain) < 8:
         return None
     for k in rng.sample(plain, max(1, len(words) // 12)):

@@ -23,12 +23,15 @@ from mathcode_assets.decontamination.config import GRAM, DecontaminationConfig
 from mathcode_assets.decontamination.index import BenchmarkIndex
 from mathcode_assets.decontamination.verdict import Aligned, judge_alignment, verdict_of
 from mathcode_assets.records import CLEAN, CONTAMINATED, CONTAMINATION_ATTRIBUTES, NEAR, batch_of
-from mathcode_assets.text.normalise import Tokens, tokenise_buffer
+from mathcode_assets.text.kernel import tokenise_buffer
+from mathcode_assets.text.normalise import Tokens
 from mathcode_assets.text.tables import tables
 
 _HITS = 1 << 18  # hits held at a time; more are read in further stretches
 _CARRY_TOKENS = 2500  # of the last stretch kept, so that a question across the border is whole once
 _BYTES_PER_TOKEN = 20  # generous: LaTeX and Markdown dress included
+_PAIRS = 1 << 16  # candidate (document, item) pairs held at a time
+_NOTHING = {"verdict": CLEAN, "benchmark": None, "question_index": None, "score": 0.0, "evidence": None}
 _RANK = {CONTAMINATED: 0, NEAR: 1}
 
 
@@ -69,36 +72,28 @@ class _Scanner:
         self.score = np.zeros(len(index), np.float32)
         self.touched = np.zeros(len(index), np.int64)
         self.wanted = np.zeros(len(index), np.uint8)
-        self.stamp = 0
+        self.pairs = (np.zeros(len(index) + _PAIRS, np.int64), np.zeros(len(index) + _PAIRS, np.int64))
+        self.stamp = 1
         self.names = index.items["benchmark"].to_pylist()
         self.numbers = index.items["question_index"].to_pylist()
         self.hits: tuple[np.ndarray, ...] | None = None
 
     def rows(self, batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+        doc_ids = batch.column("doc_id").to_pylist()
+        if not doc_ids:
+            return
         text = batch.column("text").cast(pa.large_string())
-        offsets = (
-            np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, text.offset * 8) if len(text) else []
-        )
+        offsets = np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, text.offset * 8)
         data = text.buffers()[2]
         buffer = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
-        for row, doc_id in enumerate(batch.column("doc_id").to_pylist()):
-            begin, end = int(offsets[row]), int(offsets[row + 1])
-            yield self.row(doc_id, buffer, begin, end)
-
-    def row(self, doc_id: str, buffer: np.ndarray, begin: int, end: int) -> dict[str, Any]:
-        candidates = self.candidates(buffer, begin, end)
-        matches = self.matches(candidates, buffer, begin, end) if len(candidates) else []
-        found = [self.described(match, buffer) for match in matches]
-        best = found[0] if found else None
-        return {
-            "doc_id": doc_id,
-            "verdict": best["verdict"] if best else CLEAN,
-            "benchmark": best["benchmark"] if best else None,
-            "question_index": best["question_index"] if best else None,
-            "score": best["score"] if best else 0.0,
-            "evidence": best["evidence"] if best else None,
-            "matches": found,
-        }
+        candidates = self.candidates(buffer, offsets)
+        for row, doc_id in enumerate(doc_ids):
+            found: list[dict[str, Any]] = []
+            if row in candidates:
+                matches = self.matches(candidates[row], buffer, int(offsets[row]), int(offsets[row + 1]))
+                found = [self.described(match, buffer) for match in matches]
+            best = found[0] if found else _NOTHING
+            yield {"doc_id": doc_id, **{name: best[name] for name in _NOTHING}, "matches": found}
 
     def described(self, match: Match, buffer: np.ndarray) -> dict[str, Any]:
         span = buffer[
@@ -112,17 +107,21 @@ class _Scanner:
             "evidence": span.tobytes().decode("utf-8", "ignore")[: self.config.evidence_characters],
         }
 
-    def candidates(self, buffer: np.ndarray, begin: int, end: int) -> np.ndarray:
-        """Items with enough n-gram weight in the document, ascending."""
-        self.stamp += 1
-        count = kernels.item_scores(
-            buffer, begin, end, self.tables, *self.lookup, self.index.postings.share,
-            self.seen, self.score, self.touched, self.stamp,
-        )  # fmt: skip
-        touched = self.touched[:count]
-        chosen = np.sort(touched[self.score[touched] >= self.config.candidate_share])
-        self.score[touched] = 0
-        return chosen
+    def candidates(self, buffer: np.ndarray, offsets: np.ndarray) -> dict[int, np.ndarray]:
+        """Items with enough n-gram weight in a document, ascending, for the rows that have any."""
+        found: dict[int, np.ndarray] = {}
+        first = 0
+        while first < len(offsets) - 1:
+            used, done = kernels.find_candidates(
+                buffer, offsets[first:], self.tables, *self.lookup, self.index.postings.share, self.seen,
+                self.score, self.touched, self.stamp, self.config.candidate_share, *self.pairs,
+            )  # fmt: skip
+            self.stamp += done
+            documents, items = self.pairs[0][:used], self.pairs[1][:used]
+            for document in np.unique(documents).tolist():
+                found[first + document] = np.sort(items[documents == document])
+            first += done
+        return found
 
     def matches(self, candidates: np.ndarray, buffer: np.ndarray, begin: int, end: int) -> list[Match]:
         """Matches of the candidates in the document, strongest first."""

@@ -138,7 +138,9 @@ def _verdicts(texts: list[str], index: BenchmarkIndex, config: DecontaminationCo
     def batches() -> Iterator[pa.RecordBatch]:
         for first in range(0, len(texts), 200):
             some = texts[first : first + 200]
-            yield pa.RecordBatch.from_pydict({"doc_id": [str(first + k) for k in range(len(some))], "text": some}, _PLANTED)
+            yield pa.RecordBatch.from_pydict(
+                {"doc_id": [str(first + k) for k in range(len(some))], "text": some}, _PLANTED
+            )
 
     return [row for batch in scan_documents(batches(), index, config) for row in batch.to_pylist()]
 
@@ -148,9 +150,14 @@ def _planned(
 ) -> list[tuple[str, int, str]]:
     """Kind, item and planted text: items drawn without repetition within a kind, hosts with it."""
     lengths = np.diff(index.offsets)
-    information = np.add.reduceat(np.append(index.token_weight, 0.0), index.offsets[:-1]) if len(index) else lengths
+    information = (
+        np.add.reduceat(np.append(index.token_weight, 0.0), index.offsets[:-1]) if len(index) else lengths
+    )
     short = (lengths < scan_config.short_tokens) & (information >= scan_config.trivial_information)
-    pools = {True: np.flatnonzero(short & (lengths >= scan_config.min_tokens)), False: np.flatnonzero(lengths >= 18)}
+    pools = {
+        True: np.flatnonzero(short & (lengths >= scan_config.min_tokens)),
+        False: np.flatnonzero(lengths >= 18),
+    }
     planned = []
     for kind in KINDS:
         rng = random.Random(f"{config.seed}/{kind}")
@@ -186,7 +193,9 @@ def _judged(kind: str, item: int, text: str, row: dict, index: BenchmarkIndex) -
 def _result(plants: list[Plant], hosts: int, false_positives: int, config: SelfTestConfig) -> SelfTestResult:
     planted = {kind: sum(p.kind == kind for p in plants) for kind in KINDS}
     recall = {
-        kind: sum(p.kind == kind and p.right for p in plants) / count for kind, count in planted.items() if count
+        kind: sum(p.kind == kind and p.right for p in plants) / count
+        for kind, count in planted.items()
+        if count
     }
     renumbered = sum(p.kind == NUMBERS and p.verdict == CONTAMINATED for p in plants)
     failures = [

@@ -18,9 +18,10 @@ from mathcode_assets.records import CLEAN, CONTAMINATED, NEAR
 from mathcode_assets.text.normalise import Tokens, operators, tokenise
 
 _CONTEXT = 160  # bytes looked at before and after a span to see whether it stands alone
-_HOPELESS = 0.2  # of the weight; less is neither near nor worth joining with other parts
+_HOPELESS = 0.3  # of the weight; less is neither near nor worth joining with other parts
 _INSERTED = 3  # tokens; a page number or a list label between two words is no border
 _SHORT_GAP = 12  # tokens
+_LOOK_BACK = 4  # tokens
 _LABEL_BYTES = 3  # "1.", "(a)", "Q:" before a question
 _BORDER = re.compile(r"[\n\r\u2028?!:;…]|\.(?!\d)")
 _CUT = re.compile(r"[\n\r\u2028…]|\.\.\.|\\n|$")
@@ -38,17 +39,19 @@ class Aligned:
     template: float  # the same, other numbers in their places counted as there
     information: float  # nats of the tokens that are there
     changed: int  # numbers with another number in their place
-    extra: int  # numbers of the document between tokens of the item that are close to each other
+    extra: int  # numbers of the document between tokens of the item, or in the place of a word
     lost: int  # numbers inside the span with nothing in their place
     numbers: int  # numbers inside the span
     words: float  # weighted share of the item's words that are there
     n_words: int  # different ones in the item
     shared_words: int  # different words of the item that are there
     lead: int  # tokens from the beginning of the item that are there, one after the other
-    lead_stop: int  # byte of the document after them
+    lead_stops: tuple[int, ...]  # bytes of the document after the last of them, the one before it, ...
     lead_information: float  # nats
     rest: float  # share of the tokens after the lead that are there, or another number in their place
-    pieces: int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
+    pieces: (
+        int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
+    )
     is_template: bool  # every token is there, or another number in its place, one after the other
     is_whole: bool  # every token of the item, the code of figures apart
     is_run: bool  # ... one after the other
@@ -86,14 +89,15 @@ def judge_alignment(
         template=min(1.0, template),
         information=float(weight[equal].sum()),
         changed=int(other.sum()),
-        extra=_extra_numbers(placed[on], window, document),
+        extra=_extra_numbers(placed[on], window, document)
+        + int((on & ~equal & ~number & window.is_number[target]).sum()),
         lost=int((span & number & ~equal & ~other).sum()),
         numbers=int((number & (span | other)).sum()),
         words=float(weight[equal & word].sum()) / max(float(weight[word].sum()), 1e-9),
         n_words=len(np.unique(index.token_hash[first:last][word])),
         shared_words=len(np.unique(index.token_hash[first:last][word & equal])),
         lead=lead,
-        lead_stop=int(window.stops[placed[lead - 1]]) if lead else 0,
+        lead_stops=tuple(window.stops[placed[max(0, lead - _LOOK_BACK) : lead]][::-1].tolist()),
         lead_information=float(weight[:lead].sum()),
         rest=float((equal | other)[lead:].mean()) if lead < last - first else 0.0,
         pieces=1 + int((np.diff(places) - np.diff(inside) > _INSERTED).sum()),
@@ -155,43 +159,48 @@ def _is_there(aligned: Aligned, config: DecontaminationConfig) -> bool:
 
 
 def _near_or_clean(aligned: Aligned, config: DecontaminationConfig) -> str:
-    """Near is what a person should look at: a template, or most of the words. Formulas alone resemble each other."""
+    """Near is what a person should look at: a template, or most of the words; formulas are all alike."""
     if aligned.template < config.near_coverage or aligned.information < config.near_information:
         return CLEAN
     alike = aligned.shared_words >= config.near_shared_words and aligned.words >= config.near_words
     return NEAR if alike or aligned.is_template else CLEAN
 
 
-def _is_cut(
-    aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
-) -> bool:
+def _is_cut(aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig) -> bool:
     """Whether the item was cut: its beginning is there word for word, and then the line ends."""
     if aligned.lead == 0 or aligned.lead_information < config.cut_information:
         return False
     if aligned.rest > config.cut_rest:  # it goes on, with other numbers, on the next line
         return False
     question = index.items["question"][aligned.item].as_py().encode()
-    tokens = tokenise(question)
-    stop = int(tokens.stops[aligned.lead - 1])
-    if _kept_share(aligned, index, question, stop) < config.cut_share:
-        return False
-    tail = document[aligned.lead_stop : aligned.lead_stop + _CONTEXT].decode("utf-8", "ignore")
-    border = _CUT.search(tail)
-    if border is None or len(tokenise(tail[: border.start()])):
-        return False
-    if aligned.n_words >= config.min_words:
-        return True
-    return _same_operators(aligned, index, document[: aligned.lead_stop], aligned.lead)
+    own_stops = tokenise(question).stops
+    # The host's next words may be the question's by chance: look at the last tokens of the lead, too.
+    for kept, stop in zip(range(aligned.lead, 0, -1), aligned.lead_stops, strict=False):
+        if _kept_share(aligned.item, index, question, kept, int(own_stops[kept - 1])) < config.cut_share:
+            return False
+        tail = document[stop : stop + _CONTEXT].decode("utf-8", "ignore")
+        border = _CUT.search(tail)
+        if border is not None and not len(tokenise(tail[: border.start()])):
+            if b"\n" in question[own_stops[kept - 1] :][:4] and tail[border.end() :].lstrip()[:1] in (
+                "$",
+                "\\",
+            ):
+                return (
+                    False  # the question has a formula on its next line, and so has the document: another one
+                )
+            enough_words = aligned.n_words >= config.min_words
+            return enough_words or _same_operators(aligned, index, document[:stop], kept)
+    return False
 
 
-def _kept_share(aligned: Aligned, index: BenchmarkIndex, question: bytes, stop: int) -> float:
+def _kept_share(item: int, index: BenchmarkIndex, question: bytes, kept: int, stop: int) -> float:
     """How much of the question its first tokens are, by tokens or by words between blanks, whichever is more.
 
     Seventy per cent of the words may be half of the tokens, where a formula ends the question.
     """
-    core = index.token_core[index.offsets[aligned.item] : index.offsets[aligned.item + 1]]
+    core = index.token_core[index.offsets[item] : index.offsets[item + 1]]
     by_words = len(question[:stop].split()) / max(1, len(question.split()))
-    return max(float(core[: aligned.lead].sum()) / max(1, int(core.sum())), by_words)
+    return max(float(core[:kept].sum()) / max(1, int(core.sum())), by_words)
 
 
 def _short_verdict(
@@ -203,13 +212,16 @@ def _short_verdict(
     if aligned.information >= config.short_information:
         return CONTAMINATED
     alone = stands_alone(document, aligned.first_byte, aligned.last_byte)
-    if aligned.information < config.trivial_information:
+    trivial = config.trivial_with_numbers if aligned.numbers else config.trivial_information
+    if aligned.information < trivial:
         near = answer_is_near(aligned, index, document, config.trivial_answer_window)
         return CONTAMINATED if alone and near else CLEAN
     return CONTAMINATED if alone or answer_is_near(aligned, index, document, config.answer_window) else NEAR
 
 
-def _same_operators(aligned: Aligned, index: BenchmarkIndex, document: bytes, kept: int | None = None) -> bool:
+def _same_operators(
+    aligned: Aligned, index: BenchmarkIndex, document: bytes, kept: int | None = None
+) -> bool:
     """Whether the span has the operators of the question, or of its first tokens."""
     question = index.items["question"][aligned.item].as_py()
     stops = tokenise(question).stops
@@ -220,7 +232,7 @@ def _same_operators(aligned: Aligned, index: BenchmarkIndex, document: bytes, ke
 
 
 def stands_alone(document: bytes, first: int, last: int) -> bool:
-    """Whether a span is a sentence, line or list item of its own: no word before or after it up to a border."""
+    """Whether a span is a sentence, line or list item of its own: no word up to the next border."""
     after = document[last : last + _CONTEXT].decode("utf-8", "ignore")
     border = _BORDER.search(after)
     if len(tokenise(after[: border.start()] if border else after)):
@@ -236,7 +248,9 @@ def answer_is_near(aligned: Aligned, index: BenchmarkIndex, document: bytes, win
 
     The letter of an option is no answer: it is near everything.
     """
-    following = tokenise(document[aligned.last_byte : aligned.last_byte + 16 * window]).hashes[:window].tolist()
+    following = (
+        tokenise(document[aligned.last_byte : aligned.last_byte + 16 * window]).hashes[:window].tolist()
+    )
     stated = index.items["answer"][aligned.item].as_py()
     answer = tokenise(stated).hashes.tolist() if not (len(stated) < 2 and stated.isalpha()) else []
     if answer and any(following[k : k + len(answer)] == answer for k in range(len(following))):

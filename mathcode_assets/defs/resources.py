@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 import dagster as dg
 
@@ -17,14 +18,18 @@ class WorkspaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     root: str | None = None
 
     def open(self) -> Workspace:
-        """The workspace; models it fetched are kept for the life of the process.
+        """The workspace; models it fetched are kept until the file changes or the process ends.
 
         Raises:
             SourcesFileError: the sources file cannot be used.
         """
-        return _workspace(self.sources_file, self.root)
+        try:
+            content = Path(self.sources_file).read_bytes()
+        except OSError:
+            content = b""  # load_sources says what is wrong
+        return _workspace(self.sources_file, self.root, content)
 
 
 @lru_cache(maxsize=4)
-def _workspace(sources_file: str, root: str | None) -> Workspace:
+def _workspace(sources_file: str, root: str | None, content: bytes) -> Workspace:
     return Workspace(load_sources(sources_file), root)

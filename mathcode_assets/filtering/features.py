@@ -51,3 +51,9 @@ def densities(features: np.ndarray, *names: str) -> np.ndarray:
     """Counts per 100 words (code_lines: percent of lines) of the named features, summed, one for each row."""
     columns = [FEATURE_NAMES.index(name) for name in names]
     return np.expm1(features[:, columns].astype(np.float64)).sum(axis=1)
+
+
+def formula_density(features: np.ndarray) -> np.ndarray:
+    """Formula signs per 100 words, less the marks of code: programs hold relations and arithmetic too."""
+    signs = densities(features, "latex_commands", "relations", "arithmetic", "math_symbols", "scripts")
+    return signs - densities(features, "code_marks")

@@ -186,8 +186,8 @@ def _sign_bits(
     if byte == _DOLLAR:
         return (1 << DOLLARS) | ((after == _DOLLAR) << DISPLAY) | _FORMULA_BIT
     if byte == _BACKSLASH:
-        return ((after == _BRACKET or after == _OPEN) << DISPLAY) | _FORMULA_BIT
-    if byte == _CARET or byte == _UNDERSCORE:
+        return ((after in (_BRACKET, _OPEN)) << DISPLAY) | _FORMULA_BIT
+    if byte in (_CARET, _UNDERSCORE):
         return _is_script(byte, before, after, last_run) << SCRIPTS
     if kind == _OPERATOR:
         bits = _is_arithmetic(byte, before2, before, after, after2) << ARITHMETIC
@@ -205,9 +205,9 @@ def _is_script(byte: int, before: int, after: int, last_run: int) -> bool:
     if _BYTE_CLASSES[before] == _LETTER:
         has_base = last_run == 1 or byte == _CARET
     else:
-        has_base = before == _UNBRACE or before == _CLOSE or _BYTE_CLASSES[before] == _DIGIT
+        has_base = before in (_UNBRACE, _CLOSE) or _BYTE_CLASSES[before] == _DIGIT
     after_kind = _BYTE_CLASSES[after]
-    return has_base and (after == _BRACE or after_kind == _LETTER or after_kind == _DIGIT)
+    return has_base and (after == _BRACE or after_kind in (_LETTER, _DIGIT))
 
 
 @njit(cache=True)
@@ -219,8 +219,8 @@ def _is_arithmetic(byte: int, before2: int, before: int, after: int, after2: int
         return False
     left = before2 if before == _SPACE_SIGN else before
     right = after2 if after == _SPACE_SIGN else after
-    has_left = _BYTE_CLASSES[left] == _DIGIT or left == _CLOSE or left == _UNBRACE
-    return has_left and (_BYTE_CLASSES[right] == _DIGIT or right == _OPEN or right == _BACKSLASH)
+    has_left = _BYTE_CLASSES[left] == _DIGIT or left in (_CLOSE, _UNBRACE)
+    return has_left and (_BYTE_CLASSES[right] == _DIGIT or right in (_OPEN, _BACKSLASH))
 
 
 @njit(cache=True)
@@ -229,7 +229,7 @@ def _is_code_pair(first: int, second: int) -> bool:
     if second == _EQUAL:
         return first != _LESS and first != _GREATER
     if second == _GREATER:
-        return first == _MINUS or first == _EQUAL
+        return first in (_MINUS, _EQUAL)
     if first == second:
         return first in (_COLON, _AMPERSAND, _BAR, _SLASH)
     return first == _LESS and second == _SLASH
@@ -260,7 +260,7 @@ def _symbol_bits(lead: int, second: int, third: int) -> int:
 @njit(cache=True)
 def _is_fence(first: int, second: int, third: int) -> bool:
     """Three backticks or tildes."""
-    return (first == _BACKTICK or first == _TILDE) and second == first and third == first
+    return first in (_BACKTICK, _TILDE) and second == first and third == first
 
 
 @njit(cache=True)

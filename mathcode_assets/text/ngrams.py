@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint64
 
-from mathcode_assets.text.normalise import NUMBER_MASK
+from mathcode_assets.text.kernel import NUMBER_MASK
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 EXACT_SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps exact n-grams apart from masked ones

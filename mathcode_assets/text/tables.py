@@ -1,4 +1,4 @@
-"""Look-up tables of the normalisation kernel: characters, LaTeX commands, number words.
+r"""Look-up tables of the normalisation kernel: characters, LaTeX commands, number words.
 
 What is the same question in another dress must give the same tokens, so the tables say which
 characters and commands carry meaning and which are only dress:
@@ -6,7 +6,7 @@ characters and commands carry meaning and which are only dress:
 - letters fold to lower case without accents (NFKC, case folding, marks removed), so ``ﬁ`` is ``fi``
   and ``𝑥`` is ``x``; Greek letters and the common symbols become the name of their LaTeX command;
 - commands for fonts, spacing, delimiters and arrangement are dropped; so are relations and
-  operators, because ``\\leq``, ``≤`` and ``<=`` are one thing (`normalise.operators` compares them
+  operators, because ``\leq``, ``≤`` and ``<=`` are one thing (`normalise.operators` compares them
   where a question is so short that they decide);
 - number words carry their value.
 """
@@ -33,7 +33,28 @@ PLAIN, UNIT, TENS, MULTIPLIER, FRACTION, DROPPED, ALIAS, ENVIRONMENT, FRAC = ran
 FOLD_SIZE = 0x20000  # planes 0 and 1 hold every letter and mathematical alphanumeric symbol
 SLOTS = 2048
 
-_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _MULTIPLIERS = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 # Parts and multiples. "second" is left out: it is a unit of time more often than a part.
@@ -45,23 +66,29 @@ _PARTS = {
 }  # fmt: skip
 _VULGAR = {"½": 2, "⅓": 3, "¼": 4, "⅕": 5, "⅙": 6, "⅐": 7, "⅛": 8, "⅑": 9, "⅒": 10}
 
-_DRESS = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_DRESS = _words(
     # fonts and boxes
-    "text textbf textit textrm textsf texttt textnormal textsc emph mbox hbox fbox boxed underline bm pmb mathrm "
-    "mathbf mathit mathbb mathcal mathfrak mathsf mathtt mathnormal mathscr boldsymbol rm bf it sf tt cal em "
-    "operatorname mathop mathbin mathrel mathord displaystyle textstyle scriptstyle scriptscriptstyle rmfamily "
-    "bfseries itshape large small tiny huge normalsize "
+    "text textbf textit textrm textsf texttt textnormal textsc emph mbox hbox fbox boxed underline bm "
+    "pmb mathrm mathbf mathit mathbb mathcal mathfrak mathsf mathtt mathnormal mathscr boldsymbol rm bf "
+    "it sf tt cal em operatorname mathop mathbin mathrel mathord displaystyle textstyle scriptstyle "
+    "scriptscriptstyle rmfamily bfseries itshape large small tiny huge normalsize "
     # delimiters
-    "left right middle big bigl bigr bigm bigg biggl biggr lbrace rbrace lbrack rbrack langle rangle lvert rvert "
-    "lfloor rfloor lceil rceil vert limits nolimits "
+    "left right middle big bigl bigr bigm bigg biggl biggr lbrace rbrace lbrack rbrack langle rangle "
+    "lvert rvert lfloor rfloor lceil rceil vert limits nolimits "
     # spacing and arrangement
-    "quad qquad enspace thinspace medspace thickspace negthinspace hspace vspace hfill hline cline phantom hphantom "
-    "vphantom smash strut noindent indent par newline linebreak item label tag nonumber notag displaylimits "
-    "stackrel overset underset allowbreak kern mskip hskip vskip smallskip medskip bigskip centering "
+    "quad qquad enspace thinspace medspace thickspace negthinspace hspace vspace hfill hline cline "
+    "phantom hphantom vphantom smash strut noindent indent par newline linebreak item label tag "
+    "nonumber notag displaylimits stackrel overset underset allowbreak kern mskip hskip vskip smallskip "
+    "medskip bigskip centering "
     # relations, operators, dots
-    "leq geq le ge leqslant geqslant lt gt neq ne times cdot div ast star to rightarrow longrightarrow gets ldots "
-    "cdots dots dotsc dotsb vdots ddots circ degree prime colon percent"
-).split()
+    "leq geq le ge leqslant geqslant lt gt neq ne times cdot div ast star to rightarrow longrightarrow "
+    "gets ldots cdots dots dotsc dotsb vdots ddots circ degree prime colon percent "
+)
 _ALIASES = {
     "dbinom": "binom", "tbinom": "binom", "lnot": "neg", "land": "wedge", "lor": "vee", "varphi": "phi",
     "varepsilon": "epsilon", "vartheta": "theta", "iff": "leftrightarrow", "implies": "rightarrow",
@@ -76,7 +103,42 @@ _SYMBOLS = {
     "∣": "mid", "∅": "varnothing", "¬": "neg", "∧": "wedge", "∨": "vee", "±": "pm", "∼": "sim", "↦": "mapsto",
     "⊕": "oplus", "⊗": "otimes", "ℓ": "ell", "ħ": "hbar", "ϕ": "phi", "ϵ": "epsilon", "ϑ": "theta",
 }  # fmt: skip
-_TAGS = ["p", "br", "i", "b", "u", "em", "strong", "sub", "sup", "span", "div", "li", "ul", "ol", "td", "tr", "th", "table", "tbody", "thead", "code", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "blockquote", "font", "small", "big", "tt"]
+_TAGS = [
+    "p",
+    "br",
+    "i",
+    "b",
+    "u",
+    "em",
+    "strong",
+    "sub",
+    "sup",
+    "span",
+    "div",
+    "li",
+    "ul",
+    "ol",
+    "td",
+    "tr",
+    "th",
+    "table",
+    "tbody",
+    "thead",
+    "code",
+    "pre",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "blockquote",
+    "font",
+    "small",
+    "big",
+    "tt",
+]
 _APOSTROPHES = "’‘ʼ′＇"
 
 

@@ -15,7 +15,7 @@ def table(components, index):
 def test_counts_a_reader_can_check():
     # Question "a b c d e": three 3-grams, two 4-grams, one 5-gram.
     # Document "a b c d x": 3-grams abc bcd cdx (two shared), 4-grams abcd bcdx (one shared), 5-gram none.
-    words = "alpha beta gamma delta epsilon".split()
+    words = ["alpha", "beta", "gamma", "delta", "epsilon"]
     built = build_index(batches([row("b", 0, " ".join(words))]))
     rows = table({"c": documents([" ".join([*words[:4], "omega"]), "nothing of it"])}, built)
     three, four, five = (rows["c", "b", n] for n in (3, 4, 5))
@@ -28,7 +28,9 @@ def test_counts_a_reader_can_check():
 
 def test_every_component_benchmark_and_length_has_a_row(index):
     rows = table({"one": documents([ORCHARD]), "two": documents([host(2)]), "none": []}, index)
-    assert set(rows) == {(c, b, n) for c in ("one", "two", "none") for b in ("village", "school") for n in range(3, 14)}
+    assert set(rows) == {
+        (c, b, n) for c in ("one", "two", "none") for b in ("village", "school") for n in range(3, 14)
+    }
     assert rows["one", "village", 13]["overlap"] == 1
     assert rows["two", "village", 13]["overlap"] == 0
     assert rows["none", "village", 3]["n_grams"] == 0

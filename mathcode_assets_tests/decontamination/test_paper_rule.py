@@ -22,8 +22,8 @@ def verdicts(rule, *texts):
 def test_jaccard_is_the_shared_part_of_the_union():
     assert jaccard({1, 2, 3}, {2, 3, 4}) == 0.5
     assert jaccard(set(), set()) == 0  # there: division by an empty union ended the search
-    assert grams_of("a b c".split(), 2) == {("a", "b"), ("b", "c")}
-    assert grams_of("a b c".split(), 13) == set()
+    assert grams_of(["a", "b", "c"], 2) == {("a", "b"), ("b", "c")}
+    assert grams_of(["a", "b", "c"], 13) == set()
 
 
 def test_a_verbatim_question_is_found_by_exact_match_however_long_the_page(rule):
@@ -47,9 +47,11 @@ def test_a_question_that_is_nearly_the_whole_document_exceeds_the_jaccard(rule):
 
 
 def test_what_the_rule_cannot_find_the_scan_does(rule, index):
-    # The reason for containment: a page with an upper-case question has Jaccard 0 with it, and one with a word
-    # exchanged drowns in the words of the page.
-    texts = [f"{host(5)}\n\n{t}\n\n{host(5)}" for t in (ORCHARD.upper(), ORCHARD.replace("breaks", "destroys"))]
+    # The reason for containment: a page with an upper-case question has Jaccard 0 with it, and one with
+    # a word exchanged drowns in the words of the page.
+    texts = [
+        f"{host(5)}\n\n{t}\n\n{host(5)}" for t in (ORCHARD.upper(), ORCHARD.replace("breaks", "destroys"))
+    ]
     assert verdicts(rule, *texts) == [CLEAN, CLEAN]
     ours = [r for b in scan_documents(documents(texts), index) for r in b.column("verdict").to_pylist()]
     assert ours == [CONTAMINATED, CONTAMINATED]

@@ -8,7 +8,17 @@ from mathcode_assets.decontamination.index import build_index, load
 from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.records import CLEAN, CONTAMINATED, CONTAMINATION_ATTRIBUTES, NEAR, check_batch
 from mathcode_assets_tests.decontamination.conftest import (
-    BERNOULLI, LIBRARY, ORCHARD, ROWS, SHORT, TANK, TRIVIAL, batches, documents, host, row,
+    BERNOULLI,
+    LIBRARY,
+    ORCHARD,
+    ROWS,
+    SHORT,
+    TANK,
+    TRIVIAL,
+    batches,
+    documents,
+    host,
+    row,
 )  # fmt: skip
 
 
@@ -57,14 +67,14 @@ def test_a_question_is_found_inside_a_page(index, name):
 
 
 NOT_CONTAMINATED = {
-    "other numbers": (ORCHARD.replace("14", "16").replace("37", "41"), NEAR),  # another question, to be looked at
+    "other numbers": (ORCHARD.replace("14", "16").replace("37", "41"), NEAR),  # to be looked at
     "one other number": (ORCHARD.replace("37", "38"), NEAR),
     "another number in words": (LIBRARY.replace("three times", "four times"), NEAR),
-    "the same first sentence only": (ORCHARD[: ORCHARD.index(". A storm")] + " and she sells the fruit.", CLEAN),
+    "the same first sentence only": (ORCHARD.split(". A storm")[0] + " and she sells the fruit.", CLEAN),
     "the theorem, in the words of a book": (
-        "Theorem (Bernoulli). If $x$ is a real number with $x \\geq -1$ then $(1+x)^n \\geq 1+nx$ for all $n \\in N$.", CLEAN,
+        "Theorem (Bernoulli). If $x \\geq -1$ is real then $(1+x)^n \\geq 1+nx$ for all $n \\in N$.", CLEAN,
     ),
-    "the same subject": ("A storm breaks pear trees in the orchard. How many trees stand in each row in spring?", CLEAN),
+    "the same subject": ("A storm breaks pear trees. How many trees stand in each row in spring?", CLEAN),
     "a list of the same numbers": ("14, 23, 37, 9, 294, 322, 285", CLEAN),
 }  # fmt: skip
 
@@ -107,7 +117,9 @@ def test_evidence_is_the_span_in_the_original_text(index):
 def test_evidence_has_a_limit(index):
     text = inside(ORCHARD.replace(". A storm", f".\n\n{host(1)}\n\nA storm"))
     for result in scan(index, text):
-        assert all(len(m["evidence"]) <= DecontaminationConfig().evidence_characters for m in result["matches"])
+        assert all(
+            len(m["evidence"]) <= DecontaminationConfig().evidence_characters for m in result["matches"]
+        )
 
 
 def test_every_item_is_named_strongest_first(index):
@@ -191,7 +203,14 @@ def test_string_and_sliced_columns_are_read(index):
 @settings(max_examples=15, deadline=None)
 @given(st.permutations(range(6)), st.integers(1, 6))
 def test_neither_order_nor_batches_change_a_verdict(index, order, size):
-    texts = [inside(ORCHARD), "x", inside(SHORT), inside(TANK.replace("$3$", "$5$")), host(3), inside(LIBRARY)]
+    texts = [
+        inside(ORCHARD),
+        "x",
+        inside(SHORT),
+        inside(TANK.replace("$3$", "$5$")),
+        host(3),
+        inside(LIBRARY),
+    ]
     plain = [{**r, "doc_id": ""} for r in scan(index, *texts)]
     shuffled = [{**r, "doc_id": ""} for r in scan(index, *(texts[k] for k in order), size=size)]
     assert shuffled == [plain[k] for k in order]

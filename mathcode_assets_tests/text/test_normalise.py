@@ -47,7 +47,15 @@ def test_the_same_text_in_another_dress_has_the_same_tokens(one, other):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("3 cats", "4 cats"), ("1.5", "15"), ("1,00", "100"), ("cat", "cats"), ("half", "third"), ("12", "1 2"), ("1.05", "1.5")],
+    [
+        ("3 cats", "4 cats"),
+        ("1.5", "15"),
+        ("1,00", "100"),
+        ("cat", "cats"),
+        ("half", "third"),
+        ("12", "1 2"),
+        ("1.05", "1.5"),
+    ],
 )
 def test_different_words_and_numbers_differ(one, other):
     assert hashes(one) != hashes(other)
@@ -70,7 +78,8 @@ def test_the_kernel_and_the_tables_hash_words_alike(word):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("x+1", "+"), ("x − 1", "-"), ("a \\leq b", "≤"), ("a <= b", "≤"), ("well-known", ""), ("> - item", ""),
+        ("x+1", "+"), ("x − 1", "-"), ("a \\leq b", "≤"), ("a <= b", "≤"), ("well-known", ""),
+        ("> - item", ""),
         ("\\frac{1}{2}", "/"), ("1/2", "/"), ("**4***y", ""), ("a \\left< b", "<"), ("<b>x</b> = 2", "="),
     ],
 )  # fmt: skip
@@ -95,7 +104,12 @@ def test_damaged_bytes_do_not_stop_the_kernel(data):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.sampled_from("the cat sat on a mat with two 17 hats".split()), max_size=40), st.integers(1, 6))
+@given(
+    st.lists(
+        st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "with", "two", "17", "hats"]), max_size=40
+    ),
+    st.integers(1, 6),
+)
 def test_rolling_hashes_depend_on_their_window_alone(words, n):
     tokens = tokenise(" ".join(words))
     rolled = gram_hashes(tokens.hashes, n)
