@@ -22,7 +22,7 @@ from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import CLEAN, FIELD_DOC_KEY, KEPT, NEAR, QUARANTINE
 from mathcode_assets.storage.lake import WHOLE, Table
-from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
+from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe
 
 OWNER = "team:corpus"
 # Verdicts of attributes tables whose documents stay in.
@@ -113,7 +113,7 @@ class LakeAsset:
         """
         table = workspace.lake.table(self.key, partition)
         build = self.build(workspace, partition)
-        if workspace.lake.is_current(table, build.recipe):
+        if workspace.lake.is_current(table, build.recipe) and _is_whole(table):
             return table.manifest(), True, []
         if isinstance(build, FolderBuild):
             with workspace.work_folder() as folder:
@@ -244,6 +244,15 @@ def manifest_metadata(manifest: Manifest, *, reused: bool, seconds: float) -> di
     if manifest.n_tokens is not None:
         metadata |= {"tokens": manifest.n_tokens, "tokenizer": manifest.tokenizer}
     return metadata | {key: _shown(value) for key, value in manifest.facts.items()}
+
+
+def _is_whole(table: Table) -> bool:
+    """Whether the files are what the manifest says; what is damaged is made again, not reused."""
+    try:
+        table.verify()
+    except ManifestError:
+        return False
+    return True
 
 
 def _materialization(table: Table) -> dg.AssetMaterialization:

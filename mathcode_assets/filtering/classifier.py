@@ -17,8 +17,9 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from mathcode_assets.filtering.features import FEATURE_NAMES, formula_features
-from mathcode_assets.filtering.hygiene import LABEL_PREFIX, clean_text
-from mathcode_assets.filtering.logistic import LogisticModel
+from mathcode_assets.filtering.hygiene import LABEL_PREFIX, words_of
+from mathcode_assets.filtering.linear_model import LinearModel, load_linear_model
+from mathcode_assets.filtering.logistic import LogisticModel, sigmoid
 
 MODEL_FILE = "model.bin"
 SETTINGS_FILE = "classifier.json"
@@ -49,7 +50,7 @@ class Classifier:
     max_chars: int
     letters_only: bool
     combination: LogisticModel | None
-    _fasttext: Any
+    _model: LinearModel
 
     @property
     def model_id(self) -> str:
@@ -73,17 +74,19 @@ class Classifier:
         """Scores and labels of the texts, in order."""
         if self.combination is not None and features is None:
             features = formula_features(texts)
-        lines = [clean_text(text, self.max_chars, letters_only=self.letters_only) for text in texts]
+        lines = [words_of(text, self.max_chars, letters_only=self.letters_only) for text in texts]
         return self.predict_lines(lines, features)
 
-    def predict_lines(self, lines: Sequence[str], features: np.ndarray | None) -> Predictions:
-        """`predict` for texts already cleaned; without features, fastText alone decides."""
-        scores, rivals = fasttext_scores(self._fasttext, lines, positive=self.positive)
+    def predict_lines(self, lines: Sequence[bytes], features: np.ndarray | None) -> Predictions:
+        """`predict` for the words of texts; without features, fastText alone decides."""
+        scores, rivals = fasttext_scores(self._model, lines, positive=self.positive)
         if self.combination is not None and features is not None:
             scores = self.combination.probability(combined_inputs(scores, features))
-        scores = np.where([bool(line) for line in lines], scores, 0.0).astype(np.float32)
+        has_words = np.array([not line.isspace() and line != b"" for line in lines], dtype=bool)
+        scores = np.where(has_words, scores, 0.0).astype(np.float32)
         labels = [
-            self.positive if score >= self.threshold else rival for score, rival in zip(scores, rivals, strict=True)
+            self.positive if is_positive else rival
+            for is_positive, rival in zip((scores >= self.threshold).tolist(), rivals, strict=True)
         ]
         return Predictions(scores, labels)
 
@@ -106,7 +109,7 @@ def load(model_dir: Path) -> Classifier:
         max_chars=settings["max_chars"],
         letters_only=settings["letters_only"],
         combination=None if combination is None else _combination_from(combination),
-        _fasttext=load_fasttext(model_dir / MODEL_FILE),
+        _model=load_linear_model(model_dir / MODEL_FILE),
     )
 
 
@@ -154,35 +157,17 @@ def model_version(model_dir: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def load_fasttext(path: Path) -> Any:
-    """The fastText model in a file.
-
-    Raises:
-        FileNotFoundError: there is no such file (fastText itself would name no path).
-    """
-    import fasttext
-
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    return fasttext.load_model(str(path))
-
-
-def fasttext_scores(model: Any, lines: Sequence[str], *, positive: str) -> tuple[np.ndarray, list[str]]:
-    """For each cleaned line: the score of the positive label, and the name of the best other label."""
-    if not lines:
-        return np.zeros(0), []
-    # A list, not a str: with numpy 2, predict(str) fails in several distributions of fastText.
-    all_labels, all_probabilities = model.predict(list(lines), k=-1)
-    scores, rivals = np.zeros(len(lines)), []
-    wanted = encoded_label(positive)
-    for row, (labels, probabilities) in enumerate(zip(all_labels, all_probabilities, strict=True)):
-        chances = dict(zip(labels, probabilities, strict=True))
-        chance = float(chances.pop(wanted, 0.0))
-        rival = max(sorted(chances), key=chances.__getitem__, default="")
-        against = float(chances.get(rival, 0.0))
-        scores[row] = chance / (chance + against) if chance + against > 0 else 0.0
-        rivals.append(decoded_label(rival))
-    return scores, rivals
+def fasttext_scores(
+    model: LinearModel, lines: Sequence[bytes], *, positive: str
+) -> tuple[np.ndarray, list[str]]:
+    """For the words of each text: the score of the positive label, and the name of the best other label."""
+    column = model.tokens.index(encoded_label(positive))
+    chances = sigmoid(model.logits(lines))
+    chance = chances[:, column].copy()
+    chances[:, column] = -1.0
+    best = chances.argmax(axis=1)
+    names = [decoded_label(token) for token in model.tokens]
+    return chance / (chance + chances.max(axis=1)), [names[number] for number in best.tolist()]
 
 
 def combined_inputs(scores: np.ndarray, features: np.ndarray) -> np.ndarray:

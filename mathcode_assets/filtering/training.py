@@ -26,6 +26,7 @@ from mathcode_assets.filtering.classifier import (
 )
 from mathcode_assets.filtering.features import FEATURE_NAMES
 from mathcode_assets.filtering.hygiene import MAX_SCORED_CHARS
+from mathcode_assets.filtering.linear_model import LinearModel, linear_model_of
 from mathcode_assets.filtering.logistic import LogisticModel, fit_logistic
 from mathcode_assets.filtering.report import Evaluation, TrainingReport, evaluate
 from mathcode_assets.filtering.seed import TEST, TRAIN, Example, unit_hash
@@ -41,6 +42,7 @@ from mathcode_assets.filtering.training_files import (
 POSITIVE_LABELS = ("math", "positive", "1", "true", "yes", "related")
 
 _PREDICT_BATCH = 256
+_LOSS = "ova"  # the paper's; scores and the linear model rely on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,6 @@ class ClassifierConfig:
     word_ngrams: int = 2
     bucket: int = 200_000
     dim: int = 50
-    loss: str = "ova"
     thread: int = 1  # two threads give other bytes each time
     min_example_passes: int = 20_000
     """Few examples are passed over more often, until fastText has seen this many: with 50 examples, 5 epochs
@@ -76,7 +77,9 @@ class ClassifierConfig:
     folds: int = 4
     """fastText scores its own training examples too well; the regression learns from scores that models of
     the other folds gave."""
-    l2: float = 10.0  # 1 and 100 were tried: see docs of `corpus.openwebmath`
+    l2: float = 10.0
+    """Penalty on the weights of the regression. Precision stayed above 0.99 with 3, 10 and 30; recall on
+    held-out sources was 0.88, 0.87, 0.85, on 517 pages of other origins 0.98, 0.98, 0.97."""
 
 
 def train(
@@ -198,7 +201,7 @@ def _train_fasttext(records: Iterable[Record], path: Path, config: ClassifierCon
             wordNgrams=config.word_ngrams,
             bucket=config.bucket,
             dim=config.dim,
-            loss=config.loss,
+            loss=_LOSS,
             thread=config.thread,
             verbose=0,
         )
@@ -215,8 +218,9 @@ def _cross_fit(
     for number in range(config.folds):
         others = compress(shuffled.records(TRAIN), folds != number)
         model = _train_fasttext(others, work_dir / "fold", config, epoch=epoch)
-        mine = (record.line for record in compress(shuffled.records(TRAIN), folds == number))
-        scores[folds == number] = np.concatenate([np.zeros(0), *_score_lines(model, mine, positive)])
+        mine = (record.line.encode() for record in compress(shuffled.records(TRAIN), folds == number))
+        linear = linear_model_of(model)
+        scores[folds == number] = np.concatenate([np.zeros(0), *_score_lines(linear, mine, positive)])
     return scores
 
 
@@ -224,7 +228,7 @@ def _fold(record: Record, config: ClassifierConfig) -> int:
     return int(unit_hash(f"fold\x1f{record.key}", seed=config.seed) * config.folds)
 
 
-def _score_lines(model: Any, lines: Iterable[str], positive: str) -> Iterator[np.ndarray]:
+def _score_lines(model: LinearModel, lines: Iterable[bytes], positive: str) -> Iterator[np.ndarray]:
     stream = iter(lines)
     while batch := list(islice(stream, _PREDICT_BATCH)):
         yield fasttext_scores(model, batch, positive=positive)[0]
@@ -237,7 +241,7 @@ def _evaluate_held_out(classifier: Classifier, records: Iterator[Record]) -> tup
     while batch := list(islice(records, _PREDICT_BATCH)):
         truth += [record.label for record in batch]
         features = np.array([record.features for record in batch])
-        lines = [record.line for record in batch]
+        lines = [record.line.encode() for record in batch]
         for predicted, rows in ((final, features), (alone, None)):
             predictions = classifier.predict_lines(lines, rows)
             predicted.labels += predictions.labels

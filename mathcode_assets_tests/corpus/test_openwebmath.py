@@ -76,7 +76,7 @@ def test_a_program_is_dropped_as_programming_and_mathematics_with_a_program_stay
     classifier: Classifier,
 ) -> None:
     both = "\n\n".join([*mathematics(12), SEGMENT_TREE])
-    config = OpenWebMathConfig(threshold=0.0)  # whatever the classifier thinks of it
+    config = OpenWebMathConfig(threshold=0.0, threshold_with_code=0.0)  # whatever the classifier thinks of it
     program, mixed = _rows(tag_with_classifier(document_batches([SEGMENT_TREE, both]), classifier, config))
     assert (program["verdict"], program["reason"]) == ("dropped", "programming")
     assert program["labels"] == ["code"]

@@ -7,6 +7,7 @@ only those that changed get a new data version: those shards are cleaned again, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
 CODE_VERSION = "1"
 INDEX_KEY = "index/duplicates"
+SHARDS_FILE = "shards.json"
 
 
 def fingerprints_key(name: str) -> str:
@@ -77,6 +79,9 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
                 published.append(workspace.lake.table(manifest.key, manifest.partition))
                 n_in += manifest.n_rows
                 n_kept += manifest.facts["verdict"].get(KEPT, 0)
+        # What it published, so that its own data version changes when a shard's verdicts do.
+        shards = {f"{table.key}[{table.partition}]": table.manifest().data_version for table in published}
+        (folder / SHARDS_FILE).write_text(json.dumps(shards, indent=1, sort_keys=True) + "\n")
         return Accounting(n_in=n_in, n_kept=n_kept, dropped={EXACT_DUPLICATE: n_in - n_kept}), {
             "documents_compared": n_in,
             "duplicates": n_in - n_kept,

@@ -16,6 +16,7 @@ from mathcode_assets import __version__
 from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK, residual_check
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.assets.contamination import contamination_key
+from mathcode_assets.defs.assets.duplicates import INDEX_KEY
 from mathcode_assets.defs.assets.models import TOKENIZER
 from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED, build_when_settled
 from mathcode_assets.defs.checks import (
@@ -25,7 +26,7 @@ from mathcode_assets.defs.checks import (
     rows_add_up,
     rows_of_all,
 )
-from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY, PILE_COMPONENTS
+from mathcode_assets.defs.components import COMPONENT_TABLES, PILE_COMPONENTS
 from mathcode_assets.defs.previews import document_preview
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, TableBuild, table_asset
 from mathcode_assets.defs.workspace import Withheld, Workspace
@@ -113,7 +114,7 @@ def _pile_rows(workspace: Workspace, partition: str) -> int:
     PILE_KEY,
     group=GROUP,
     schema=PILE_DOCUMENT,
-    deps=[LISTING_KEY, *CLEAN_SOURCES],
+    deps=[INDEX_KEY, *CLEAN_SOURCES],
     checks=[rows_add_up(PILE_DOCUMENT, _pile_rows), LICENCE_KNOWN, TOKEN_BUDGET],
     kinds=frozenset({"parquet"}),
     automation=build_when_settled(),
