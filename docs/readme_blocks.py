@@ -16,6 +16,8 @@ from docs.data_model import render as render_data_model
 from docs.graph import render as render_graph
 from mathcode_assets.cli import console
 from mathcode_assets.cli.graph import print_checks, print_components
+from mathcode_assets.decontamination.paper_rule import prepare, scan_by_paper_rule
+from mathcode_assets.defs.assets.contamination import current_index
 from mathcode_assets.defs.drive import DriveReport
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.provenance.trace import render_trace, trace
@@ -70,7 +72,7 @@ def contaminated_block(workspace: Workspace) -> str:
     """One contaminated document with the benchmark item it holds."""
     catalog = open_catalog(workspace.lake)
     query = """
-        SELECT source_uri, length(text) AS characters, verdict, benchmark, question_index, score, evidence
+        SELECT doc_id, source_uri, length(text) AS characters, verdict, benchmark, question_index, score, evidence
         FROM filtered__open_web_math JOIN attributes__contamination__open_web_math USING (doc_id)
         WHERE source_uri = $page
     """
@@ -86,6 +88,10 @@ def contaminated_block(workspace: Workspace) -> str:
         ("benchmark item", f"{found['benchmark']} #{found['question_index']}"),
         ("question", " ".join(_record(questions)["question"].split())),
         ("span found", " ".join(found["evidence"].split())),
+        (
+            "paper's rule",
+            f"{_paper_verdict(workspace, found['doc_id'])} (13-gram Jaccard of page and question, or equal)",
+        ),
     ]
     indent = 16
     return fenced(
@@ -93,6 +99,16 @@ def contaminated_block(workspace: Workspace) -> str:
             textwrap.fill(f"{name:<{indent}}{value}", WIDTH, subsequent_indent=" " * indent) for name, value in lines
         )
     )
+
+
+def _paper_verdict(workspace: Workspace, doc_id: str) -> str:
+    index, _ = current_index(workspace)
+    for table in workspace.tables("filtered/open_web_math", "open_web_math"):
+        for batch in scan_by_paper_rule(table.batches(columns=["doc_id", "text"]), prepare(index)):
+            for row in batch.to_pylist():
+                if row["doc_id"] == doc_id:
+                    return str(row["verdict"])
+    raise LookupError(doc_id)
 
 
 def trace_block(workspace: Workspace) -> str:
