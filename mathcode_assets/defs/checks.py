@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mathcode_assets.defs.previews import markdown_table
+from mathcode_assets.defs.previews import markdown_cell, markdown_table
 from mathcode_assets.defs.table_assets import Outcome, TableCheck
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import CONTAMINATED, EXACT_DUPLICATE, NEAR_DUPLICATE, UNKNOWN_LICENCE, schema_name
@@ -117,7 +117,7 @@ def _quarantined(workspace: Workspace, table: Table, manifest: Manifest) -> Outc
     return Outcome(
         passed=share <= limit,
         description=f"{accounting.n_quarantined} of {accounting.n_in} records ({reasons}), limit {limit:.1%}",
-        metadata={"share": share, "limit": limit},
+        metadata={"share": round(share, 4), "limit": limit},
     )
 
 
@@ -145,33 +145,47 @@ def contaminated_share_outcome(workspace: Workspace, table: Table, source: str) 
         if not passed
         else ""
     )
-    evidence = _worst_matches(table)
+    matches = _worst_matches(table)
     return Outcome(
         passed=passed,
         description=counts + advice,
         metadata={
             "contaminated": n_contaminated,
-            "share": share,
+            "share": round(share, 4),
             "limit": limit,
             "accepted": accepted,
-            "evidence": evidence,
+            # The UI shows a table behind a link; one match stands where it is read at once.
+            "strongest_match": _in_words(matches),
+            "evidence": matches_markdown(matches),
         },
     )
 
 
-def _worst_matches(table: Table) -> dg.MetadataValue[str]:
+def _worst_matches(table: Table) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     columns = ["doc_id", "verdict", "benchmark", "question_index", "score", "evidence"]
     for batch in table.batches(columns=columns):
         rows += batch.filter(pc.equal(batch.column("verdict"), CONTAMINATED)).to_pylist()
         if len(rows) >= MATCHES_LOOKED_AT:
             break
-    return matches_markdown(rows)
+    return rows
+
+
+def _strongest_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (-row["score"], row["doc_id"]))
+
+
+def _in_words(rows: list[dict[str, Any]]) -> str:
+    """The strongest match in one line, `none` where there is none."""
+    if not rows:
+        return "none"
+    row = _strongest_first(rows)[0]
+    return f"{row['benchmark']} #{row['question_index']}, score {row['score']:.2f}: {markdown_cell(row['evidence'])}"
 
 
 def matches_markdown(rows: list[dict[str, Any]]) -> dg.MetadataValue[str]:
     """The strongest contaminated documents as a table a person can check: item, score, span."""
-    strongest = sorted(rows, key=lambda row: (-row["score"], row["doc_id"]))[:MATCHES_SHOWN]
+    strongest = _strongest_first(rows)[:MATCHES_SHOWN]
     shown = [
         (row["doc_id"], f"{row['benchmark']} #{row['question_index']}", f"{row['score']:.2f}", row["evidence"])
         for row in strongest
@@ -200,7 +214,7 @@ def _duplicates(workspace: Workspace, table: Table, manifest: Manifest) -> Outco
     return Outcome(
         passed=share <= limit,
         description=f"{n_duplicates} of {n_all} documents are copies of others ({share:.1%}, limit {limit:.1%})",
-        metadata={"share": share, "limit": limit},
+        metadata={"share": round(share, 4), "limit": limit},
     )
 
 
@@ -214,7 +228,7 @@ def _licences(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome
     return Outcome(
         passed=share >= limit,
         description=f"licence known of {n_known} of {n_all} documents ({share:.1%}, wanted {limit:.1%})",
-        metadata={"share": share, "limit": limit},
+        metadata={"share": round(share, 4), "limit": limit},
     )
 
 
@@ -230,7 +244,7 @@ def _formula_loss(workspace: Workspace, table: Table, manifest: Manifest) -> Out
     return Outcome(
         passed=share <= limit,
         description=f"{n_lost} of {n_all} characters have no Unicode meaning ({share:.2%}, limit {limit:.2%})",
-        metadata={"share": share, "limit": limit},
+        metadata={"share": round(share, 4), "limit": limit},
     )
 
 

@@ -49,7 +49,7 @@ def decisions_preview(workspace: Workspace, table: Table, documents: Table) -> d
 def markdown_table(names: list[str], rows: Iterable[Iterable[Any]]) -> str:
     """A Markdown table; cells are cut at PREVIEW_CHARS and kept on one line."""
     lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(markdown_cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
@@ -62,6 +62,7 @@ def _markdown(names: list[str], rows: Iterable[Iterable[Any]]) -> dg.MetadataVal
     return dg.MetadataValue.md(markdown_table(names, rows))
 
 
-def _cell(value: Any) -> str:
+def markdown_cell(value: Any) -> str:
+    """A value on one line of at most PREVIEW_CHARS, without the signs that would break a table."""
     text = " ".join(str(value)[: 4 * PREVIEW_CHARS].split()).replace("|", "\\|").replace("`", "'")
     return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"

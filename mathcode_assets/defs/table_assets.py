@@ -20,11 +20,13 @@ import pyarrow as pa
 from mathcode_assets.defs.partitions import partitions_def
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
-from mathcode_assets.records import QUARANTINE
+from mathcode_assets.records import CLEAN, FIELD_DOC_KEY, KEPT, NEAR, QUARANTINE
 from mathcode_assets.storage.lake import WHOLE, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe
 
 OWNER = "team:corpus"
+# Verdicts of attributes tables whose documents stay in.
+GOING_ON = (KEPT, CLEAN, NEAR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +164,7 @@ class LakeAsset:
             description=inspect.getdoc(self.build),
             kinds={"python", *self.kinds},
             owners=[OWNER],
-            metadata={**_code_reference(self.build), "table": self.key},
+            metadata={**_code_reference(self.build), **_columns(self.schema), "table": self.key},
             automation_condition=self.automation,
             code_version=None,
             check_specs=[
@@ -188,9 +190,10 @@ class LakeAsset:
                 context.log_event(_materialization(other))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(manifest.data_version),
+                # Previews first: what a person opens the page for stands above the fold.
                 metadata={
-                    **manifest_metadata(manifest, reused=reused, seconds=seconds),
                     **(self.preview(opened, table) if self.preview else {}),
+                    **manifest_metadata(manifest, reused=reused, seconds=seconds),
                 },
                 check_results=[check_result(check, check.evaluate(opened, table, manifest)) for check in self.checks],
             )
@@ -229,7 +232,7 @@ def manifest_metadata(manifest: Manifest, *, reused: bool, seconds: float) -> di
     metadata: dict[str, Any] = {
         "documents": manifest.n_rows,
         "dagster/row_count": manifest.n_rows,
-        "kept_share": accounting.n_kept / accounting.n_in if accounting.n_in else 1.0,
+        "kept_share": _kept_share(manifest),
         "dropped": dg.MetadataValue.json(dict(accounting.dropped)),
         "quarantined": accounting.n_quarantined,
         "size_bytes": manifest.size_bytes,
@@ -274,6 +277,31 @@ def counted(
                 value = str(entry["values"])
                 tally[value] = tally.get(value, 0) + entry["counts"]
         yield batch
+
+
+def _kept_share(manifest: Manifest) -> float:
+    """Share of the rows in that go on, [0, 1]: by their verdicts in attributes tables, which drop no row themselves."""
+    verdicts = manifest.facts.get("verdict")
+    if verdicts:
+        return sum(verdicts.get(verdict, 0) for verdict in GOING_ON) / sum(verdicts.values())
+    accounting = manifest.accounting
+    return accounting.n_kept / accounting.n_in if accounting.n_in else 1.0
+
+
+def _columns(schema: pa.Schema | None) -> dict[str, Any]:
+    """The columns of a table with what each means, as the UI lists them."""
+    if schema is None:
+        return {}
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.type),
+            description=(column.metadata or {}).get(FIELD_DOC_KEY, b"").decode(),
+            constraints=dg.TableColumnConstraints(nullable=column.nullable),
+        )
+        for column in schema
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns=columns)}
 
 
 def _shown(value: Any) -> Any:

@@ -159,13 +159,18 @@ def model_version(model_dir: Path) -> str:
 
 def fasttext_scores(model: LinearModel, lines: Sequence[bytes], *, positive: str) -> tuple[np.ndarray, list[str]]:
     """For the words of each text: the score of the positive label, and the name of the best other label."""
-    column = model.tokens.index(encoded_label(positive))
+    # A fold of a few examples may hold one label only: the other has no chance then.
+    wanted = encoded_label(positive)
     chances = sigmoid(model.logits(lines))
-    chance = chances[:, column].copy()
-    chances[:, column] = -1.0
-    best = chances.argmax(axis=1)
-    names = [decoded_label(token) for token in model.tokens]
-    return chance / (chance + chances.max(axis=1)), [names[number] for number in best.tolist()]
+    ours = np.array([token == wanted for token in model.tokens], dtype=bool)
+    chance = chances[:, ours].sum(axis=1)
+    others = chances[:, ~ours]
+    if not others.shape[1]:
+        return np.where(chance > 0, 1.0, 0.0), [""] * len(chances)
+    names = [decoded_label(token) for token in model.tokens if token != wanted]
+    total = chance + others.max(axis=1)
+    scores = np.divide(chance, total, out=np.zeros(len(total)), where=total > 0)
+    return scores, [names[number] for number in others.argmax(axis=1).tolist()]
 
 
 def combined_inputs(scores: np.ndarray, features: np.ndarray) -> np.ndarray:

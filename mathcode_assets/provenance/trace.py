@@ -29,6 +29,9 @@ _LAYERS: tuple[tuple[str, str, int], ...] = (
     ("raw__", "source", 0),
     ("attributes__contamination__", "decontamination", 3),
     ("attributes__duplicates__", "deduplication", 4),
+    # Hashes and sketches are inputs of a global step and say nothing about the document: no step, left out.
+    ("attributes__fingerprints__", "", 0),
+    ("attributes__textbooks_sketches", "", 0),
     ("attributes__", "filter", 1),
     ("filtered__", "filtered", 1),
     ("translated__", "translated", 2),

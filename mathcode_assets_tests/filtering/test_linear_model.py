@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mathcode_assets.filtering.classifier import fasttext_scores
 from mathcode_assets.filtering.hygiene import clean_text
 from mathcode_assets.filtering.linear_model import LinearModel, linear_model_of, load_linear_model
 from mathcode_assets_tests.example_texts import mathematics, other
@@ -72,3 +73,14 @@ def test_models_that_are_not_linear_in_words_are_refused(tmp_path: Path) -> None
         linear_model_of(_trained(tmp_path, minn=2, maxn=3))
     with pytest.raises(FileNotFoundError, match="absent"):
         load_linear_model(tmp_path / "absent.bin")
+
+
+@pytest.mark.parametrize(("only", "expected"), [("math", 1.0), ("other", 0.0)])
+def test_a_fold_of_one_label_scores_without_the_other(only: str, expected: float, tmp_path: Path) -> None:
+    # Few examples in four folds: a model of the other three may never see one of the labels.
+    path = tmp_path / "train.txt"
+    path.write_text(f"__label__{only} let x be prime\n" * 5, encoding="utf-8")
+    model = fasttext.train_supervised(str(path), dim=10, bucket=500, loss="ova", thread=1, verbose=0)
+    scores, rivals = fasttext_scores(linear_model_of(model), [b"let x be prime", b"unknown"], positive="math")
+    assert scores.tolist() == [expected, expected]
+    assert rivals == ([""] * 2 if only == "math" else ["other"] * 2)

@@ -1,4 +1,4 @@
-"""Decontamination: an index of the benchmarks, and each filtered shard scanned against it (paper §2.4).
+"""Decontamination: an index of the benchmarks, and each filtered shard scanned against it (paper §2).
 
 The blocking check on a shard's contaminated share sits on the scan, one step behind the filtered
 shard, because the scan is what a new benchmark makes stale: documents and deduplication stay as they are.
@@ -67,7 +67,7 @@ def _loaded(folder: Path) -> BenchmarkIndex:
 
 
 def _index(workspace: Workspace, partition: str) -> FolderBuild:
-    """The benchmark items whose questions must not be in the pile, as an index of their n-grams (paper §2.4).
+    """The benchmark items whose questions must not be in the pile, as an index of n-grams (paper §2).
 
     Instructions that all items of a benchmark share are found and left out; items without content and
     items that two benchmarks share are reported.
@@ -146,7 +146,7 @@ SELF_TEST = TableCheck(
 
 def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
     def build(workspace: Workspace, partition: str) -> TableBuild:
-        """Which documents hold a benchmark item, which are only near one, with the span as evidence (paper §2.4).
+        """Which documents hold a benchmark item, which are only near one, with the span as evidence (paper §2).
 
         One row is a document of the filtered shard. Contaminated ones are dropped later, near ones kept
         and reported; a shard with too many is withheld as a whole.
