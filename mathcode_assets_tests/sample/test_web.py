@@ -268,4 +268,4 @@ def test_sources_file_names_all_seven_sources_and_finds_the_web_files():
         assert len(list(sample_dir().glob(spec["uri"]))) == n_files
         assert (sample_dir() / spec["labels"]).is_file()
     assert len(list(sample_dir().glob(sources["benchmarks"]["uri"]))) == 3
-    assert sources["settings"]["decontamination"]["max_contaminated_share"] == 0.25
+    assert sources["settings"]["checks"]["max_contaminated_share"] == 0.25
