@@ -25,8 +25,8 @@ Shot = Callable[[Page, str], None]
 
 
 def graph(page: Page, base: str) -> None:
-    """Everything that one component's clean table is made from."""
-    page.goto(f"{base}/assets/clean/open_web_math?view=lineage&lineageScope=upstream&lineageDepth=9")
+    """What the clean documents of one component are made from, two steps back."""
+    page.goto(f"{base}/assets/clean/open_web_math?view=lineage&lineageScope=upstream&lineageDepth=2")
     page.wait_for_timeout(SETTLE_MS)
 
 

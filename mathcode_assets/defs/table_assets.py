@@ -162,7 +162,7 @@ class LakeAsset:
             partitions_def=partitions,
             group_name=self.group,
             description=inspect.getdoc(self.build),
-            kinds={"python", *self.kinds},
+            kinds={layer_of(self.key), *self.kinds},
             owners=[OWNER],
             metadata={**_code_reference(self.build), **_columns(self.schema), "table": self.key},
             automation_condition=self.automation,
@@ -199,6 +199,11 @@ class LakeAsset:
             )
 
         return materialize
+
+
+def layer_of(key: str) -> str:
+    """What stands before the name in a key, as a kind: nodes of Dagster's graph show a key's last part alone."""
+    return key.split("/")[-2]
 
 
 def quarantine_key(key: str) -> str:
