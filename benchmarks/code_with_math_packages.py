@@ -36,9 +36,7 @@ Found = dict[str, list[str] | None]  # id -> packages of the files kept; None wh
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("MATHCODE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--rounds", type=int, default=3)
@@ -88,9 +86,7 @@ def plain_ast(batches: list[pa.RecordBatch]) -> Found:
     """`ast` on every file, after the StarCoder header; what does not parse imports nothing."""
     found: Found = {}
     for batch in batches:
-        for key, content in zip(
-            batch.column("id").to_pylist(), batch.column("content").to_pylist(), strict=True
-        ):
+        for key, content in zip(batch.column("id").to_pylist(), batch.column("content").to_pylist(), strict=True):
             is_notebook = content.startswith("<jupyter_start>")
             sources = python_cells(content) if is_notebook else [re.sub(r"\A<\w+>[^\n]*", "", content)]
             packages = sorted(PACKAGES.intersection(*[set().union(*map(_modules, sources))]))

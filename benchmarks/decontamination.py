@@ -52,9 +52,7 @@ def main() -> None:
             start = time.process_time()
             found[name] = run()
             seconds[name].append(time.process_time() - start)
-    print(
-        f"{len(texts)} documents, {size:.1f} MB; {len(index)} questions; median of {arguments.rounds} rounds"
-    )
+    print(f"{len(texts)} documents, {size:.1f} MB; {len(index)} questions; median of {arguments.rounds} rounds")
     print(f"{'rule':28} {'MB/CPU-s':>9} {'ours is faster by':>18} {'contaminated':>13}")
     speeds = {name: mb / statistics.median(seconds[name]) for name, (_, mb) in contenders.items()}
     for name, speed in speeds.items():
@@ -64,12 +62,8 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--documents", type=Path, nargs="+", required=True, help="Parquet files, or folders of them"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=Path, nargs="+", required=True, help="Parquet files, or folders of them")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of NAME.jsonl")
     parser.add_argument("--megabytes", type=float, default=4.0, help="of text")
     parser.add_argument("--rounds", type=int, default=3)
@@ -109,15 +103,11 @@ def _items(folder: Path) -> Iterator[pa.RecordBatch]:
 def _batches(texts: list[str]) -> Iterator[pa.RecordBatch]:
     for first in range(0, len(texts), ROWS):
         some = texts[first : first + ROWS]
-        yield pa.RecordBatch.from_pydict(
-            {"doc_id": [""] * len(some), "text": pa.array(some, pa.large_string())}
-        )
+        yield pa.RecordBatch.from_pydict({"doc_id": [""] * len(some), "text": pa.array(some, pa.large_string())})
 
 
 def _count(batches: Iterator[pa.RecordBatch]) -> int:
-    return sum(
-        verdict == CONTAMINATED for batch in batches for verdict in batch.column("verdict").to_pylist()
-    )
+    return sum(verdict == CONTAMINATED for batch in batches for verdict in batch.column("verdict").to_pylist())
 
 
 def _ours(texts: list[str], index: BenchmarkIndex) -> int:

@@ -44,9 +44,7 @@ def main() -> None:
         "python set": by_set,
         "duckdb window": by_duckdb,
     }
-    table = pa.table(
-        {"doc_id": [str(n) for n in range(len(texts))], "text": pa.array(texts, pa.large_string())}
-    )
+    table = pa.table({"doc_id": [str(n) for n in range(len(texts))], "text": pa.array(texts, pa.large_string())})
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     answers = {}
     for _ in range(arguments.rounds):

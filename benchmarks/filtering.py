@@ -41,9 +41,7 @@ def batched(score: Callable[[list[str]], object], texts: list[str]) -> Callable[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()

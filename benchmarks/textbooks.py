@@ -27,9 +27,7 @@ Counted = tuple[int, int]  # pages read, characters of text
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("MATHCODE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--rounds", type=int, default=3)
@@ -59,15 +57,11 @@ def main() -> None:
 
 
 def print_statuses(files: list[PdfFile], manifest: Path) -> None:
-    expected = {
-        Path(entry["file"]).name: entry["expected_status"] for entry in json.loads(manifest.read_text())
-    }
+    expected = {Path(entry["file"]).name: entry["expected_status"] for entry in json.loads(manifest.read_text())}
     print("\n| file | status | expected | share of mathematical windows | pages |\n|---|---|---|---|---|")
     for row in screen_folder(files):
         share = "" if row["math_share"] is None else f"{row['math_share']:.2f}"
-        print(
-            f"| {row['file']} | {row['status']} | {expected.get(row['file'])} | {share} | {row['n_pages']} |"
-        )
+        print(f"| {row['file']} | {row['status']} | {expected.get(row['file'])} | {share} | {row['n_pages']} |")
 
 
 def cpu_seconds() -> float:

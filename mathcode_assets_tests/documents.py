@@ -34,12 +34,7 @@ def document_batches(
     return [batch_of(records[start : start + rows], DOCUMENT) for start in range(0, len(records), rows)]
 
 
-def label_batches(
-    labels: Sequence[str], *, source: str = "web", split: str = "train"
-) -> list[pa.RecordBatch]:
+def label_batches(labels: Sequence[str], *, source: str = "web", split: str = "train") -> list[pa.RecordBatch]:
     """One label for each document of `document_batches`."""
-    rows = [
-        {"source_id": f"{source}-{number}", "label": label, "split": split}
-        for number, label in enumerate(labels)
-    ]
+    rows = [{"source_id": f"{source}-{number}", "label": label, "split": split} for number, label in enumerate(labels)]
     return [batch_of(rows, LABEL)]

@@ -59,9 +59,7 @@ def test_relative_addresses_are_relative_to_the_file_wherever_the_command_is_sta
     assert Path(found.root).resolve() == (tmp_path / "conf" / "lake").resolve()
 
 
-def test_text_without_a_file_is_relative_to_the_current_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_without_a_file_is_relative_to_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse_sources("sources: {cc_en: {uri: d}}").sources["cc_en"].uris == (str(tmp_path / "d"),)
 

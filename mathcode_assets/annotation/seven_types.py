@@ -42,9 +42,7 @@ PIECE>>>
 Answer with one line of the form "Type: N", N being the number of the type, and nothing else."""
 
 # A line that is an answer and nothing else: "Type: 2", "**2**", "2.", "(2)", "Type 2 - an idea ...".
-_BARE_LINE = re.compile(
-    r"^\W*(?:answer\W+)?(?:the\s+)?(?:type|category|class)?(?:\s+is)?\W*(\d+)\W*$", re.I | re.M
-)
+_BARE_LINE = re.compile(r"^\W*(?:answer\W+)?(?:the\s+)?(?:type|category|class)?(?:\s+is)?\W*(\d+)\W*$", re.I | re.M)
 _NAMED = re.compile(r"\b(?:types?|category|class)\b\W*(?:(?:is|number|would be)\b\W*)?(\d+)\b", re.I)
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w]|[.,]\d)")
 

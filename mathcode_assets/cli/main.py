@@ -17,11 +17,11 @@ from mathcode_assets.config import SourcesFileError
 from mathcode_assets.sources.errors import SourceListingError, UnreadableSource
 from mathcode_assets.storage.lake import NotPublished
 from mathcode_assets.storage.manifest import ManifestError
-from mathcode_assets.storage.rows import UnreadableInput
+from mathcode_assets.storage.rows import UnknownFormat
 
 BAD_INPUT = (
     UsageError,
-    UnreadableInput,
+    UnknownFormat,
     UnreadableSource,
     SourcesFileError,
     SourceListingError,

@@ -13,8 +13,12 @@ from typing import Any
 import pyarrow as pa
 
 from mathcode_assets.cli.console import UsageError, err, out, progress
-from mathcode_assets.storage.filesystem import locate
-from mathcode_assets.storage.rows import input_files, read_rows, row_writer
+from mathcode_assets.sources.errors import BrokenStream, UnreadableSource
+from mathcode_assets.sources.formats import raw_records
+from mathcode_assets.sources.listing import SourceFile, list_inputs
+from mathcode_assets.sources.partitions import partition_key
+from mathcode_assets.sources.raw_records import ReadLimits, Record, Rejected
+from mathcode_assets.storage.rows import row_writer
 
 BATCH_ROWS = 256
 BATCH_CHARS = 8 << 20
@@ -58,23 +62,31 @@ def _add(commands: Any, name: str, run: Any, summary: str) -> argparse.ArgumentP
 
 
 class Input:
-    """The rows of an input that have the columns a command needs; the others are counted as quarantined."""
+    """The rows of an input that have the fields a command needs; the others are counted as quarantined.
+
+    Args:
+        uri: file, folder or glob, local or on an object store; told apart by ending and first bytes.
+        needed: fields and their types.
+
+    Raises:
+        SourceListingError: nothing is there, or of a format that is not read.
+    """
 
     def __init__(self, uri: str, needed: Mapping[str, type | tuple[type, ...]]) -> None:
-        self._files = input_files(uri)
+        self.files = list_inputs(uri)
         self._needed = needed
         self.n_rows = 0
         self.n_bad = 0
 
     def __iter__(self) -> Iterator[Row]:
-        for file in self._files:
-            for number, row in enumerate(progress(read_rows(file, on_bad=self._bad), file.name)):
-                problem = self._problem(row)
+        for file in self.files:
+            for record in progress(self._records(file), file.relative_path):
+                problem = record.detail if isinstance(record, Rejected) else self._problem(record.fields)
                 if problem:
-                    self._bad(file.uri, number, problem)
+                    self._bad(file, record.row, problem)
                     continue
                 self.n_rows += 1
-                yield row
+                yield dict(record.fields)
 
     def status(self) -> int:
         """Exit status: 1 where records were quarantined; says so on stderr."""
@@ -82,18 +94,30 @@ class Input:
             err.print(f"{self.n_bad} records quarantined, {self.n_rows} read", markup=False)
         return 1 if self.n_bad else 0
 
-    def _problem(self, row: Row) -> str:
+    def _records(self, file: SourceFile) -> Iterator[Record | Rejected]:
+        try:
+            yield from raw_records(file, ReadLimits(), needed=(), present=[[name] for name in self._needed])
+        except BrokenStream as error:
+            raise UnreadableSource(file.address, str(error)) from error
+
+    def _problem(self, fields: Mapping[str, Any]) -> str:
         for name, kinds in self._needed.items():
-            if name not in row:
+            value = fields.get(name)
+            if name not in fields:
                 return f"no field {name!r}"
-            if not isinstance(row[name], kinds):
-                return f"field {name!r} is {type(row[name]).__name__}"
+            if not isinstance(value, kinds):
+                return f"field {name!r} is {type(value).__name__}"
+            if isinstance(value, str) and not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    return f"field {name!r} holds a lone surrogate"
         return ""
 
-    def _bad(self, uri: str, number: int, reason: str) -> None:
+    def _bad(self, file: SourceFile, number: int, reason: str) -> None:
         self.n_bad += 1
         if self.n_bad <= BAD_RECORDS_SHOWN:
-            err.print(f"quarantined {uri} record {number}: {reason}", markup=False)
+            err.print(f"quarantined {file.address} record {number}: {reason}", markup=False)
 
 
 ID = (str, int, float)
@@ -219,20 +243,18 @@ def benchmark_index(uri: str) -> Any:
     Raises:
         UsageError: a file cannot be read, or there is none.
     """
-    from mathcode_assets.config import SourceSpec
     from mathcode_assets.decontamination.index import build_index
-    from mathcode_assets.sources.partitions import list_partitions
     from mathcode_assets.sources.quarantine import Quarantine, ReadReport
     from mathcode_assets.sources.readers import read_benchmark_items
 
-    address = locate(uri).uri
-    partitions = list_partitions(SourceSpec(key="benchmarks", uris=(address,)))
+    files = list_inputs(uri)
     quarantine, report = Quarantine(source="benchmarks"), ReadReport()
     index = build_index(
         batch
-        for partition in partitions
-        for file in partition.files
-        for batch in read_benchmark_items(file, benchmark=partition.key, quarantine=quarantine, report=report)
+        for file in files
+        for batch in read_benchmark_items(
+            file, benchmark=partition_key(file.relative_path), quarantine=quarantine, report=report
+        )
     )
     if len(quarantine):
         err.print(f"benchmarks: {report.summary()}", markup=False)
@@ -273,8 +295,8 @@ def ngram_overlap(arguments: argparse.Namespace) -> int:
         for chunk in chunks(rows):
             yield text_batch(chunk)
 
-    files = input_files(arguments.input)
-    components = {file.name.split(".", 1)[0] if len(files) > 1 else "input": stream(file.uri) for file in files}
+    files = list_inputs(arguments.input)
+    components = {partition_key(file.relative_path): stream(file.uri) for file in files}
     table = overlap(components, index).to_pylist()
     if arguments.output:
         with row_writer(arguments.output) as append:
@@ -286,10 +308,10 @@ def ngram_overlap(arguments: argparse.Namespace) -> int:
 def print_overlap(table: Sequence[Row]) -> None:
     """The overlap rows as they are, tab-separated: to read, or for a spreadsheet."""
     names = list(table[0]) if table else []
-    out.print("\t".join(names), markup=False)
+    print("\t".join(names))
     for row in table:
         values = (f"{value:.6f}" if isinstance(value, float) else str(value) for value in row.values())
-        out.print("\t".join(values), markup=False)
+        print("\t".join(values))
 
 
 def text_batch(chunk: Sequence[Row]) -> pa.RecordBatch:

@@ -53,9 +53,7 @@ from mathcode_assets.llm.generator import Generator, Parameters, Request
 MATH = "math"
 OTHER = "other"
 
-ROUND1_CLASSIFIER = ClassifierConfig(
-    name="cc_en_math_round1", positive=MATH, letters_only=True, suspect_score=0.2
-)
+ROUND1_CLASSIFIER = ClassifierConfig(name="cc_en_math_round1", positive=MATH, letters_only=True, suspect_score=0.2)
 ROUND2_CLASSIFIER = ClassifierConfig(name="cc_en_math_round2", positive=MATH, formula_features=True)
 
 

@@ -87,9 +87,7 @@ def tag_with_classifier(
         features = formula_features(texts)
         formulas = densities(features, "latex_commands", "dollar_signs", "scripts", "math_symbols")
         code_lines = densities(features, "code_lines")
-        is_code_heavy = (code_lines >= config.programming_min_code_lines) & (
-            formulas < config.programming_max_formulas
-        )
+        is_code_heavy = (code_lines >= config.programming_min_code_lines) & (formulas < config.programming_max_formulas)
         has_code = (
             (code_lines >= config.trace_code_lines)
             | (densities(features, "code_marks") >= config.trace_code_marks)

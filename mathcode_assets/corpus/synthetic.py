@@ -43,9 +43,7 @@ _SETS = ((EDUCATION_COLLEGE, "educationcollege"), (MATHS_COLLEGE, "mathscollege"
 _BOOK_FILES = re.compile(r"book_?(?:math|science)", re.IGNORECASE)
 
 # Both classes hold mathematics and prose, as in round 1 of cc_en_math: words only, suspects left out.
-BOOK_CLASSIFIER = ClassifierConfig(
-    name="synthetic_books", positive="math", letters_only=True, suspect_score=0.2
-)
+BOOK_CLASSIFIER = ClassifierConfig(name="synthetic_books", positive="math", letters_only=True, suspect_score=0.2)
 
 Judge = Callable[[Sequence[str]], list[Verdict]]
 """Says of each text whether it is related to mathematics: a verdict without a reason means yes."""
@@ -115,9 +113,7 @@ def judge_by_generator(generator: Generator, config: RelationConfig) -> tuple[Ju
     return judge, f"{config.model}@{config.model_revision or 'unversioned'}/{VERSION}"
 
 
-def book_examples(
-    mathematics: Iterable[pa.RecordBatch], books: Iterable[pa.RecordBatch]
-) -> Iterator[Example]:
+def book_examples(mathematics: Iterable[pa.RecordBatch], books: Iterable[pa.RecordBatch]) -> Iterator[Example]:
     """What `BOOK_CLASSIFIER` is trained on: filtered-OpenWebMath as positives, the books as negatives.
 
     Documents of other sets in ``books`` are passed over.
@@ -125,9 +121,7 @@ def book_examples(
     for _, text in texts_by_id(mathematics):
         yield Example(text[: BOOK_CLASSIFIER.max_chars], "math")
     for batch in books:
-        for source_file, text in zip(
-            batch.column("source_file").to_pylist(), batch.column("text"), strict=True
-        ):
+        for source_file, text in zip(batch.column("source_file").to_pylist(), batch.column("text"), strict=True):
             if set_of(source_file) == MATRIX_BOOKS:
                 yield Example(text.as_py()[: BOOK_CLASSIFIER.max_chars], "book")
 

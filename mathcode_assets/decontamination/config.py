@@ -24,15 +24,11 @@ class DecontaminationConfig:
     min_tokens: int = 3  # below, a question has no content of its own ("0 * 2.06")
 
     # --- candidates ---
-    candidate_share: float = (
-        0.2  # of the item's n-gram weight anywhere in the document; tuned for 1 edit in 8 words
-    )
+    candidate_share: float = 0.2  # of the item's n-gram weight anywhere in the document; tuned for 1 edit in 8 words
     chain_share: float = 0.18  # the same, in one place
     gap_tokens: int = 400  # between two halves of one question; further apart they are joined by their union
     max_alignments: int = 48  # for one item in one stretch of document, best n-gram evidence first ...
-    exact_share: float = (
-        0.3  # ... and, after so many in one document, only with this share of unmasked n-grams
-    )
+    exact_share: float = 0.3  # ... and, after so many in one document, only with this share of unmasked n-grams
 
     # --- verdict; weights are nats (idf of a token times the rarity of the n-grams around it) ---
     short_tokens: int = 13  # below, the question must be there word for word (issue: about 570 in MATH)

@@ -60,17 +60,13 @@ class Instruction:
         return data[first - len(gap) + blank + 1 :].decode("utf-8", "ignore").strip(), True
 
 
-def find_instructions(
-    questions: list[str], tokens: list[Tokens], config: DecontaminationConfig
-) -> list[Instruction]:
+def find_instructions(questions: list[str], tokens: list[Tokens], config: DecontaminationConfig) -> list[Instruction]:
     """The opening and the ending most questions of one benchmark share, if long enough to instruct."""
     found = []
     for at_end in (False, True):
         hashes = _common(tokens, at_end=at_end, share=config.prefix_share)
         if len(hashes) >= config.prefix_tokens:
-            found.append(
-                Instruction(hashes=hashes, at_end=at_end, text=_text(questions, tokens, hashes, at_end))
-            )
+            found.append(Instruction(hashes=hashes, at_end=at_end, text=_text(questions, tokens, hashes, at_end)))
     return found
 
 

@@ -28,9 +28,7 @@ from mathcode_assets.text.normalise import Tokens, tokenise
 FORMAT = 1  # of the saved folder; also part of the version, so a changed kernel gives a new version
 _TOKEN_ARRAYS = ("offsets", "token_hash", "token_number", "token_word", "token_core", "token_weight")
 # A page that quotes a question shows its figure as an image: the figure's code must not be missed in it.
-_FIGURE = re.compile(
-    rb"\[asy\].*?(?:\[/asy\]|\Z)|\\begin\{tikzpicture\}.*?(?:\\end\{tikzpicture\}|\Z)", re.DOTALL
-)
+_FIGURE = re.compile(rb"\[asy\].*?(?:\[/asy\]|\Z)|\\begin\{tikzpicture\}.*?(?:\\end\{tikzpicture\}|\Z)", re.DOTALL)
 _FIGURE_WEIGHT = 0.05
 ITEMS_FILE, ARRAYS_FILE, META_FILE = "items.arrow", "arrays.npz", "index.json"
 
@@ -91,9 +89,7 @@ def load(folder: Path) -> BenchmarkIndex:
     return BenchmarkIndex(items=items, postings=postings, hygiene=hygiene, version=meta["version"], **arrays)
 
 
-def build_index(
-    items: Iterable[pa.RecordBatch], config: DecontaminationConfig | None = None
-) -> BenchmarkIndex:
+def build_index(items: Iterable[pa.RecordBatch], config: DecontaminationConfig | None = None) -> BenchmarkIndex:
     """The index of benchmark items, whatever order they come in.
 
     Args:
@@ -153,9 +149,7 @@ def _without_instructions(
     found: dict[str, list[str]] = {}
     for benchmark in sorted(set(benchmarks)):
         members = [k for k, name in enumerate(benchmarks) if name == benchmark]
-        instructions = find_instructions(
-            [questions[k] for k in members], [tokens[k] for k in members], config
-        )
+        instructions = find_instructions([questions[k] for k in members], [tokens[k] for k in members], config)
         if not instructions:
             continue
         found[benchmark] = [instruction.text for instruction in instructions]
@@ -204,9 +198,7 @@ def _names(table: pa.Table, rows: np.ndarray) -> list[str]:
 
 def _arrays(index: BenchmarkIndex) -> dict[str, np.ndarray]:
     arrays = {name: getattr(index, name) for name in _TOKEN_ARRAYS}
-    return arrays | {
-        f"postings_{name}": getattr(index.postings, name) for name in Postings.__dataclass_fields__
-    }
+    return arrays | {f"postings_{name}": getattr(index.postings, name) for name in Postings.__dataclass_fields__}
 
 
 def _version(table: pa.Table, parts: dict[str, Any]) -> str:

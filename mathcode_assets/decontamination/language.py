@@ -45,9 +45,7 @@ def _caps() -> dict[int, float]:
     return caps
 
 
-def capped(
-    information: np.ndarray, hashes: np.ndarray, numbers: np.ndarray, widths: np.ndarray
-) -> np.ndarray:
+def capped(information: np.ndarray, hashes: np.ndarray, numbers: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Information of tokens, at most what their commonness in any question allows."""
     caps = _caps()
     limit = np.array([caps.get(value, np.inf) for value in hashes.tolist()], np.float64)

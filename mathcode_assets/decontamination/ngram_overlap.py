@@ -41,9 +41,7 @@ class _Grams:
     length: np.ndarray  # int64, n
 
 
-def ngram_overlap(
-    components: Mapping[str, Iterable[pa.RecordBatch]], index: BenchmarkIndex
-) -> pa.RecordBatch:
+def ngram_overlap(components: Mapping[str, Iterable[pa.RecordBatch]], index: BenchmarkIndex) -> pa.RecordBatch:
     """The overlap table: one row for each component, benchmark and n.
 
     Args:
@@ -65,9 +63,7 @@ def _component_rows(component: str, batches: Iterable[pa.RecordBatch], grams: _G
     for batch in batches:
         for text in batch.column("text"):
             value = text.as_buffer()
-            buffer = (
-                np.frombuffer(value, np.uint8) if value is not None and value.size else np.zeros(0, np.uint8)
-            )
+            buffer = np.frombuffer(value, np.uint8) if value is not None and value.size else np.zeros(0, np.uint8)
             _count(buffer, tables(), grams.key, grams.owners, seen, totals, shared, documents)
             n_documents += 1
     rows = []

@@ -45,9 +45,7 @@ class PaperRule:
 
 def prepare(index: BenchmarkIndex) -> PaperRule:
     """The questions of an index as the rule wants them."""
-    names = list(
-        zip(index.items["benchmark"].to_pylist(), index.items["question_index"].to_pylist(), strict=True)
-    )
+    names = list(zip(index.items["benchmark"].to_pylist(), index.items["question_index"].to_pylist(), strict=True))
     words = [tuple(question.split()) for question in index.items["question"].to_pylist()]
     by_head, by_gram = defaultdict(list), defaultdict(list)
     for item, own in enumerate(words):
@@ -96,9 +94,7 @@ def _row(doc_id: str, text: str, rule: PaperRule) -> dict[str, Any]:
         }
         for item, score in sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
-    best = (
-        matches[0] if matches else {"benchmark": None, "question_index": None, "score": 0.0, "evidence": None}
-    )
+    best = matches[0] if matches else {"benchmark": None, "question_index": None, "score": 0.0, "evidence": None}
     return {
         "doc_id": doc_id,
         "verdict": CONTAMINATED if matches else CLEAN,
@@ -114,8 +110,6 @@ def _exact(words: list[str], rule: PaperRule) -> set[int]:
         for size in range(1, _HEAD + 1):
             for item in rule.by_head.get(tuple(words[k : k + size]), ()):
                 question = rule.words[item]
-                if (len(question) >= _HEAD) == (size == _HEAD) and tuple(
-                    words[k : k + len(question)]
-                ) == question:
+                if (len(question) >= _HEAD) == (size == _HEAD) and tuple(words[k : k + len(question)]) == question:
                     found.add(item)
     return found

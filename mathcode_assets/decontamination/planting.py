@@ -85,9 +85,7 @@ def _truncated(item: Item, rng: random.Random) -> list[str]:
 def _edited(item: Item, rng: random.Random) -> list[str] | None:
     """Every twelfth word or so replaced by another word."""
     words = item.question.split(" ")
-    plain = [
-        k for k, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in _SMALL
-    ]
+    plain = [k for k, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in _SMALL]
     if len(plain) < 8:
         return None
     for k in rng.sample(plain, max(1, len(words) // 12)):

@@ -137,9 +137,7 @@ def _token_rarity(offsets, owner, position, rarity, gram):
     return np.where(count > 0, total / np.maximum(count, 1), 1.0)
 
 
-def _table(
-    unique: np.ndarray, first: np.ndarray, count: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _table(unique: np.ndarray, first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     size = 1 << max(4, int(2 * len(unique)).bit_length())
     slot_key, slot_first, slot_count = (
         np.zeros(size, np.uint64),

@@ -96,9 +96,7 @@ class _Scanner:
             yield {"doc_id": doc_id, **{name: best[name] for name in _NOTHING}, "matches": found}
 
     def described(self, match: Match, buffer: np.ndarray) -> dict[str, Any]:
-        span = buffer[
-            match.first_byte : min(match.last_byte, match.first_byte + 4 * self.config.evidence_characters)
-        ]
+        span = buffer[match.first_byte : min(match.last_byte, match.first_byte + 4 * self.config.evidence_characters)]
         return {
             "benchmark": self.names[match.item],
             "question_index": self.numbers[match.item],
@@ -187,9 +185,7 @@ class _Scanner:
         places, weights = chain_hits(*hits, config.gap_tokens, 3 * length + 2 * config.gap_tokens)
         column = 1 if tried >= config.max_alignments else 0
         enough = np.flatnonzero(weights[:, column] >= (config.exact_share if column else config.chain_share))
-        order = enough[np.lexsort((enough, -weights[enough, 0], -weights[enough, 1]))][
-            : config.max_alignments
-        ]
+        order = enough[np.lexsort((enough, -weights[enough, 0], -weights[enough, 1]))][: config.max_alignments]
         best, parts = None, []
         for chain in order:
             if any(p.first_byte <= places[chain][0] and places[chain][1] < p.last_byte for p in parts):
@@ -205,9 +201,7 @@ class _Scanner:
             parts.append(aligned)
         return _union(parts, self.index, config) or best, len(parts)
 
-    def aligned(
-        self, item: int, length: int, place: np.ndarray, view: np.ndarray, document: bytes
-    ) -> Aligned | None:
+    def aligned(self, item: int, length: int, place: np.ndarray, view: np.ndarray, document: bytes) -> Aligned | None:
         first_byte, last_byte, first, last = (int(value) for value in place)
         begin = max(0, first_byte - _BYTES_PER_TOKEN * (first + 8))
         end = min(len(view), last_byte + _BYTES_PER_TOKEN * (length - last + GRAM + 8))
@@ -218,9 +212,7 @@ class _Scanner:
             **{n: a[:limit] for n, a in zip(("hashes", "is_number", "starts", "stops"), arrays, strict=True)}
         )
         at = slice(int(self.index.offsets[item]), int(self.index.offsets[item + 1]))
-        placed = align(
-            self.index.token_hash[at], self.index.token_number[at], window.hashes, window.is_number
-        )
+        placed = align(self.index.token_hash[at], self.index.token_number[at], window.hashes, window.is_number)
         return judge_alignment(item, self.index, placed, window, document)
 
 

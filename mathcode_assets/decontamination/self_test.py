@@ -101,9 +101,7 @@ def self_test(
         raise ValueError(f"none of the {len(texts)} host documents is clean: nothing to plant questions in")
     planned = _planned(index, clean, config, scan_config)
     rows = _verdicts([text for *_, text in planned], index, scan_config)
-    plants = [
-        _judged(kind, item, text, row, index) for (kind, item, text), row in zip(planned, rows, strict=True)
-    ]
+    plants = [_judged(kind, item, text, row, index) for (kind, item, text), row in zip(planned, rows, strict=True)]
     false_positives = sum(row["verdict"] == CONTAMINATED for row in verdicts)
     return _result(plants, len(texts), false_positives, config)
 
@@ -150,9 +148,7 @@ def _planned(
 ) -> list[tuple[str, int, str]]:
     """Kind, item and planted text: items drawn without repetition within a kind, hosts with it."""
     lengths = np.diff(index.offsets)
-    information = (
-        np.add.reduceat(np.append(index.token_weight, 0.0), index.offsets[:-1]) if len(index) else lengths
-    )
+    information = np.add.reduceat(np.append(index.token_weight, 0.0), index.offsets[:-1]) if len(index) else lengths
     short = (lengths < scan_config.short_tokens) & (information >= scan_config.trivial_information)
     pools = {
         True: np.flatnonzero(short & (lengths >= scan_config.min_tokens)),
@@ -192,11 +188,7 @@ def _judged(kind: str, item: int, text: str, row: dict, index: BenchmarkIndex) -
 
 def _result(plants: list[Plant], hosts: int, false_positives: int, config: SelfTestConfig) -> SelfTestResult:
     planted = {kind: sum(p.kind == kind for p in plants) for kind in KINDS}
-    recall = {
-        kind: sum(p.kind == kind and p.right for p in plants) / count
-        for kind, count in planted.items()
-        if count
-    }
+    recall = {kind: sum(p.kind == kind and p.right for p in plants) / count for kind, count in planted.items() if count}
     renumbered = sum(p.kind == NUMBERS and p.verdict == CONTAMINATED for p in plants)
     failures = [
         f"{kind}: {recall[kind]:.0%} of {planted[kind]} found, {bar:.0%} wanted"

@@ -49,9 +49,7 @@ class Aligned:
     lead_stops: tuple[int, ...]  # bytes of the document after the last of them, the one before it, ...
     lead_information: float  # nats
     rest: float  # share of the tokens after the lead that are there, or another number in their place
-    pieces: (
-        int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
-    )
+    pieces: int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
     is_template: bool  # every token is there, or another number in its place, one after the other
     is_whole: bool  # every token of the item, the code of figures apart
     is_run: bool  # ... one after the other
@@ -129,17 +127,13 @@ def _is_run(placed: np.ndarray, core: np.ndarray) -> bool:
     return bool(np.all(np.diff(placed[core]) == np.diff(np.flatnonzero(core))))
 
 
-def verdict_of(
-    aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
-) -> str:
+def verdict_of(aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig) -> str:
     """Clean, near or contaminated for one alignment in a document's bytes."""
     if len(aligned.equal) < config.short_tokens:
         return _short_verdict(aligned, index, document, config)
     if _is_cut(aligned, index, document, config):
         return CONTAMINATED
-    same_numbers = (
-        not aligned.changed and aligned.extra <= config.extra_numbers and aligned.lost * 3 <= aligned.numbers
-    )
+    same_numbers = not aligned.changed and aligned.extra <= config.extra_numbers and aligned.lost * 3 <= aligned.numbers
     if same_numbers and _is_there(aligned, config):
         return CONTAMINATED
     return _near_or_clean(aligned, config)
@@ -185,9 +179,7 @@ def _is_cut(aligned: Aligned, index: BenchmarkIndex, document: bytes, config: De
                 "$",
                 "\\",
             ):
-                return (
-                    False  # the question has a formula on its next line, and so has the document: another one
-                )
+                return False  # the question has a formula on its next line, and so has the document: another one
             enough_words = aligned.n_words >= config.min_words
             return enough_words or _same_operators(aligned, index, document[:stop], kept)
     return False
@@ -203,9 +195,7 @@ def _kept_share(item: int, index: BenchmarkIndex, question: bytes, kept: int, st
     return max(float(core[:kept].sum()) / max(1, int(core.sum())), by_words)
 
 
-def _short_verdict(
-    aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig
-) -> str:
+def _short_verdict(aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig) -> str:
     """A short question must be there word for word, operators included, and must say something."""
     if not aligned.is_run or not _same_operators(aligned, index, document):
         return _near_or_clean(aligned, config)
@@ -219,9 +209,7 @@ def _short_verdict(
     return CONTAMINATED if alone or answer_is_near(aligned, index, document, config.answer_window) else NEAR
 
 
-def _same_operators(
-    aligned: Aligned, index: BenchmarkIndex, document: bytes, kept: int | None = None
-) -> bool:
+def _same_operators(aligned: Aligned, index: BenchmarkIndex, document: bytes, kept: int | None = None) -> bool:
     """Whether the span has the operators of the question, or of its first tokens."""
     question = index.items["question"][aligned.item].as_py()
     stops = tokenise(question).stops
@@ -248,9 +236,7 @@ def answer_is_near(aligned: Aligned, index: BenchmarkIndex, document: bytes, win
 
     The letter of an option is no answer: it is near everything.
     """
-    following = (
-        tokenise(document[aligned.last_byte : aligned.last_byte + 16 * window]).hashes[:window].tolist()
-    )
+    following = tokenise(document[aligned.last_byte : aligned.last_byte + 16 * window]).hashes[:window].tolist()
     stated = index.items["answer"][aligned.item].as_py()
     answer = tokenise(stated).hashes.tolist() if not (len(stated) < 2 and stated.isalpha()) else []
     if answer and any(following[k : k + len(answer)] == answer for k in range(len(following))):

@@ -256,14 +256,14 @@ def _checks_of_run(
 
 
 def _failed_steps(members: Sequence[LakeAsset], result: dg.ExecuteInProcessResult) -> list[tuple[LakeAsset, str]]:
-    """The assets whose own step failed, with the first line of the innermost error."""
+    """The assets whose own step failed, with what their step raised, in one line."""
     by_step = {member.key.replace("/", "__"): member for member in members}
     found = []
     for event in result.all_events:
         if event.event_type_value == "STEP_FAILURE" and event.step_key in by_step:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
+            wrapped = event.step_failure_data.error
+            # Dagster wraps what the step raised; what that was raised from is its own affair.
+            error = wrapped.cause if wrapped is not None and wrapped.cause is not None else wrapped
             reason = " ".join((error.message if error else "failed").split())
             found.append((by_step[event.step_key], reason))
     return found

@@ -140,9 +140,7 @@ def _count(data: np.ndarray, begin: int, end: int, counts: np.ndarray) -> None:
 
 
 @njit(cache=True)
-def _word_bits(
-    length: int, first: int, before2: int, before: int, after: int, after2: int, last_run: int
-) -> int:
+def _word_bits(length: int, first: int, before2: int, before: int, after: int, after2: int, last_run: int) -> int:
     """What a run of letters counts as, from its length, first letter and neighbours."""
     if before == _BACKSLASH:
         is_begin = length == 5 and first == 98 and after == _BRACE  # \begin{
@@ -177,9 +175,7 @@ def _lexicon_bits(value: np.uint64) -> int:
 
 
 @njit(cache=True)
-def _sign_bits(
-    byte: int, kind: int, before2: int, before: int, after: int, after2: int, last_run: int
-) -> int:
+def _sign_bits(byte: int, kind: int, before2: int, before: int, after: int, after2: int, last_run: int) -> int:
     """What one byte counts as that is no letter, space or newline."""
     if kind == _DIGIT:
         return 1 << DIGITS

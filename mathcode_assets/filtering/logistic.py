@@ -60,9 +60,7 @@ def fit_logistic(inputs: np.ndarray, is_positive: np.ndarray, *, l2: float) -> L
         curvature[0, 0] += 1e-9  # the intercept is not penalised: keep the matrix regular on separable data
         step = np.linalg.solve(curvature, gradient)
         # A full Newton step may overshoot where the classes are nearly separable: halve it until it helps.
-        while (new_loss := _penalised_loss(design, target, penalty, beta - step)) > loss and abs(
-            step
-        ).max() > 1e-12:
+        while (new_loss := _penalised_loss(design, target, penalty, beta - step)) > loss and abs(step).max() > 1e-12:
             step = step / 2
         beta, loss = beta - step, min(loss, new_loss)
         if np.abs(step).max() < _STEP_TOLERANCE:

@@ -23,9 +23,7 @@ class Verdict(NamedTuple):
     labels: Sequence[str] = ()
 
 
-def attributes_of(
-    doc_ids: Sequence[str], verdicts: Sequence[Verdict], *, model: str | Sequence[str]
-) -> pa.RecordBatch:
+def attributes_of(doc_ids: Sequence[str], verdicts: Sequence[Verdict], *, model: str | Sequence[str]) -> pa.RecordBatch:
     """One batch of `records.FILTER_ATTRIBUTES`.
 
     Args:

@@ -7,6 +7,7 @@ thread, and every stored number is rounded.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import compress, islice
@@ -82,9 +83,7 @@ class ClassifierConfig:
     held-out sources was 0.88, 0.87, 0.85, on 517 pages of other origins 0.98, 0.98, 0.97."""
 
 
-def train(
-    examples: Iterable[Example | tuple[str, str]], config: ClassifierConfig, model_dir: Path
-) -> TrainingReport:
+def train(examples: Iterable[Example | tuple[str, str]], config: ClassifierConfig, model_dir: Path) -> TrainingReport:
     """Train on the examples and write ``model.bin``, ``classifier.json`` and ``report.json``.
 
     Args:
@@ -171,9 +170,7 @@ def evaluate_texts(classifier: Classifier, examples: Iterable[Example | tuple[st
 
 def _positive_label(labels: tuple[str, ...], config: ClassifierConfig) -> str:
     if len(labels) < 2:
-        raise ValueError(
-            f"a classifier needs two labels or more among its training examples, got {list(labels)}"
-        )
+        raise ValueError(f"a classifier needs two labels or more among its training examples, got {list(labels)}")
     if config.formula_features and len(labels) > 2:
         raise ValueError(f"formula features need exactly two labels, got {list(labels)}")
     if config.positive:
@@ -212,7 +209,15 @@ def _train_fasttext(records: Iterable[Record], path: Path, config: ClassifierCon
 def _cross_fit(
     shuffled: ShuffledExamples, work_dir: Path, config: ClassifierConfig, *, positive: str, epoch: int
 ) -> np.ndarray:
-    """Scores of the training examples, each by a fastText model that was trained without its fold."""
+    """Scores of the training examples, each by a fastText model that was trained without its fold.
+
+    Raises:
+        ValueError: without one of the folds a label would have no example.
+    """
+    labels_of_folds = Counter((record.label, _fold(record, config)) for record in shuffled.records(TRAIN))
+    for label, total in shuffled.n_by_side[TRAIN].items():
+        if any(labels_of_folds[label, number] == total for number in range(config.folds)):
+            raise ValueError(f"too few examples of {label!r} ({total}) to cross-fit in {config.folds} folds")
     folds = np.array([_fold(record, config) for record in shuffled.records(TRAIN)])
     scores = np.zeros(len(folds))
     for number in range(config.folds):

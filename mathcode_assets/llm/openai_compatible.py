@@ -73,9 +73,7 @@ async def _answer(client: AsyncOpenAI, request: Request, config: ServerConfig) -
             delay *= 2
         is_transient = True
         try:
-            answered = await asyncio.wait_for(
-                client.chat.completions.create(**_arguments(request)), config.timeout_s
-            )
+            answered = await asyncio.wait_for(client.chat.completions.create(**_arguments(request)), config.timeout_s)
             return _completion_of(request, answered)
         except APIStatusError as error:
             is_transient = error.status_code >= 500 or error.status_code in _TRANSIENT_STATUSES

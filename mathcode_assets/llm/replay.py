@@ -24,9 +24,7 @@ class Replay:
         """The recorded completion of each request, in order."""
         for request in requests:
             key = request.key
-            yield self.completions.get(key) or Completion(
-                key=key, status=FAILED, error=NOT_RECORDED, is_transient=True
-            )
+            yield self.completions.get(key) or Completion(key=key, status=FAILED, error=NOT_RECORDED, is_transient=True)
 
 
 def load_replay(path: Path) -> Replay:

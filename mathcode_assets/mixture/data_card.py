@@ -255,9 +255,7 @@ def _identity(card: DataCard) -> str:
     lines += [f"- build `{card.corpus_hash}`"] if card.corpus_hash else []
     lines += [f"- built by mathcode-assets {card.code_version}"] if card.code_version else []
     weights = [f"{c.name} {c.weight:g}" for c in card.components if c.weight != 1]
-    lines += (
-        [f"- weights other than 1: {', '.join(weights)}"] if weights else ["- every component whole, once"]
-    )
+    lines += [f"- weights other than 1: {', '.join(weights)}"] if weights else ["- every component whole, once"]
     return "\n".join(lines) + "\n"
 
 

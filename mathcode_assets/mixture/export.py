@@ -133,9 +133,7 @@ def _write_shards(groups: Iterable[_RowGroup], fs: AbstractFileSystem, folder: s
     return shards
 
 
-def _row_groups(
-    batches: Iterable[pa.RecordBatch], *, group_bytes: int, shard_bytes: int
-) -> Iterator[_RowGroup]:
+def _row_groups(batches: Iterable[pa.RecordBatch], *, group_bytes: int, shard_bytes: int) -> Iterator[_RowGroup]:
     """Row groups, each with the shard of its component it belongs to; the same for any batching."""
     component, shard, written = "", 0, 0
     held: list[pa.RecordBatch] = []

@@ -110,9 +110,7 @@ def plan_mixture(token_totals: Mapping[str, int], config: MixtureConfig | None =
     config = config or MixtureConfig()
     unknown = sorted(config.components.keys() - token_totals.keys())
     if unknown:
-        raise ValueError(
-            f"mixture names components that are not there: {unknown} (there: {list(token_totals)})"
-        )
+        raise ValueError(f"mixture names components that are not there: {unknown} (there: {list(token_totals)})")
     asked = {name: tokens * Fraction(config.of(name).weight) for name, tokens in token_totals.items()}
     limited = {name: min(tokens, _limit(config.of(name).max_tokens)) for name, tokens in asked.items()}
     caps = {name: config.of(name).max_share for name in token_totals}

@@ -158,9 +158,7 @@ def _way_order(step: Step) -> tuple[int, int, str, str, str]:
     return place, int(numbered[1]) if numbered else last_round, step.stage, step.table, step.partition
 
 
-def _doc_ids(
-    connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence[str]], needle: str
-) -> list[str]:
+def _doc_ids(connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence[str]], needle: str) -> list[str]:
     found: set[str] = set()
     for table, columns in views.items():
         names = [name for name in ("doc_id", "source_id", "source_uri") if name in columns]
@@ -170,14 +168,8 @@ def _doc_ids(
     return sorted(found)
 
 
-def _trace_document(
-    connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence[str]], doc_id: str
-) -> Trace:
-    steps = [
-        step
-        for table, columns in views.items()
-        for step in _steps_of_table(connection, table, columns, doc_id)
-    ]
+def _trace_document(connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence[str]], doc_id: str) -> Trace:
+    steps = [step for table, columns in views.items() for step in _steps_of_table(connection, table, columns, doc_id)]
     steps.sort(key=_way_order)
     return Trace(
         doc_id=doc_id,
@@ -214,9 +206,7 @@ def _absorbed(
         if _stage(table) != "deduplication":
             continue
         partition = "partition" if "partition" in columns else "''"
-        query = (
-            f"SELECT doc_id, {partition}, verdict FROM {_quoted(table)} WHERE duplicate_of = $id ORDER BY ALL"
-        )
+        query = f"SELECT doc_id, {partition}, verdict FROM {_quoted(table)} WHERE duplicate_of = $id ORDER BY ALL"
         component = table.removeprefix("attributes__duplicates__")
         for other, where, verdict in connection.execute(query, {"id": doc_id}).fetchall():
             yield AbsorbedCopy(doc_id=other, component=component, partition=str(where), verdict=verdict)
@@ -239,9 +229,7 @@ def _ended(steps: Sequence[Step]) -> str:
 
 def _why_left(step: Step) -> str:
     if step.stage == "filter" and step.verdict not in ("", KEPT):
-        return f"dropped by {step.table.removeprefix('attributes__')}" + (
-            f" ({step.reason})" if step.reason else ""
-        )
+        return f"dropped by {step.table.removeprefix('attributes__')}" + (f" ({step.reason})" if step.reason else "")
     if step.stage == "decontamination" and step.verdict == CONTAMINATED:
         facts = step.facts
         return f"contaminated by {facts.get('benchmark')} question {facts.get('question_index')}"

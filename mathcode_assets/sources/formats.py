@@ -57,9 +57,7 @@ def raw_records(
         try:
             is_parquet = head(stream) == PARQUET_MAGIC or ending_of(file.relative_path) == ".parquet"
         except Exception as error:  # each store has errors of its own
-            raise UnreadableSource(
-                file.address, f"cannot be read: {type(error).__name__}: {error}"
-            ) from error
+            raise UnreadableSource(file.address, f"cannot be read: {type(error).__name__}: {error}") from error
         if not is_parquet:
             yield from _text_records(file, stream, limits)
             return

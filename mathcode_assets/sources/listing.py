@@ -124,9 +124,7 @@ def check_unchanged(file: SourceFile) -> None:
     except Exception as error:  # each store has errors of its own
         raise UnreadableSource(file.address, f"has gone since it was listed: {_one_line(error)}") from error
     if found != file.fingerprint:
-        raise UnreadableSource(
-            file.address, f"has changed since it was listed: {file.fingerprint} to {found}"
-        )
+        raise UnreadableSource(file.address, f"has changed since it was listed: {file.fingerprint} to {found}")
 
 
 def ending_of(path: str, endings: Sequence[str] = KNOWN_ENDINGS) -> str | None:
@@ -165,9 +163,7 @@ def _list(
         for relative, (file_uri, identity) in sorted(listed.files.items()):
             other = by_path.get(relative)
             if other is not None:
-                raise SourceListingError(
-                    f"{where}{shown}: {relative} is listed twice: {other.uri} and {file_uri}"
-                )
+                raise SourceListingError(f"{where}{shown}: {relative} is listed twice: {other.uri} and {file_uri}")
             by_path[relative] = _source_file(relative, file_uri, base + relative, identity)
     return [by_path[path] for path in sorted(by_path)]
 

@@ -64,9 +64,7 @@ def read_bytes(file: SourceFile) -> bytes:
         try:
             return stream.read()
         except Exception as error:
-            raise UnreadableSource(
-                file.address, f"cannot be read: {type(error).__name__}: {error}"
-            ) from error
+            raise UnreadableSource(file.address, f"cannot be read: {type(error).__name__}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -85,9 +83,7 @@ def local_path(file: SourceFile) -> Iterator[Path]:
             try:
                 shutil.copyfileobj(stream, output, _READ_BYTES)
             except Exception as error:
-                raise UnreadableSource(
-                    file.address, f"cannot be read: {type(error).__name__}: {error}"
-                ) from error
+                raise UnreadableSource(file.address, f"cannot be read: {type(error).__name__}: {error}") from error
         yield copy
 
 

@@ -49,8 +49,7 @@ class Record:
         if self.raw is not None:
             return self.raw
         short = {
-            name: value[:KEPT_BYTES] if isinstance(value, str | bytes) else value
-            for name, value in self.fields.items()
+            name: value[:KEPT_BYTES] if isinstance(value, str | bytes) else value for name, value in self.fields.items()
         }
         return json.dumps(short, default=repr).encode()
 

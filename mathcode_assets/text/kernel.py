@@ -309,9 +309,7 @@ def next_token(buffer, at, end, t):
                 return stop, word, False, at
             number, stop = _number_word(buffer, stop, end, t, slot)
             return stop, number, True, at
-        if kind == tb.DIGIT or (
-            kind == tb.POINT and at + 1 < end and t[tb.BYTE_CLASS + buffer[at + 1]] == tb.DIGIT
-        ):
+        if kind == tb.DIGIT or (kind == tb.POINT and at + 1 < end and t[tb.BYTE_CLASS + buffer[at + 1]] == tb.DIGIT):
             # \frac12 is one half: the command takes one digit, the next call the other.
             number, stop = _read_number(buffer, at, at + 1 if split_digits else end)
             return stop, number, True, at

@@ -39,9 +39,7 @@ REMEMBERED_UNITS = 1 << 19
 # ASCII sign. Other characters may be either, so no unit ends beside one.
 _SIGN = rf"[^{WHITE_SPACE}0-9A-Za-z]"
 _BEYOND_ASCII = rf"[^{WHITE_SPACE}\x00-\x7f]"
-_UNIT = re.compile(
-    rf"[{WHITE_SPACE}]*(?:[0-9]{{1,3}}|{_SIGN}*(?:[A-Za-z]+{_BEYOND_ASCII}{_SIGN}*)*[A-Za-z]*)"
-)
+_UNIT = re.compile(rf"[{WHITE_SPACE}]*(?:[0-9]{{1,3}}|{_SIGN}*(?:[A-Za-z]+{_BEYOND_ASCII}{_SIGN}*)*[A-Za-z]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,9 +208,7 @@ def _encode_batches(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]
     pieces: list[str] = []
     size = 0
     for number, text in enumerate(texts):
-        for piece in pieces_at_white_space(
-            text, size=ENCODE_CHARS, longest=ENCODE_CHARS + LONGEST_WORD_CHARS
-        ):
+        for piece in pieces_at_white_space(text, size=ENCODE_CHARS, longest=ENCODE_CHARS + LONGEST_WORD_CHARS):
             numbers.append(number)
             pieces.append(piece)
             size += len(piece)

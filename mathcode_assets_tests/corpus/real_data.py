@@ -47,19 +47,13 @@ def documents_of(rows: list[dict[str, Any]], *, source: str, source_file: str) -
 def cc_en_documents(shared_data: Path, *, shards: int) -> list[pa.RecordBatch]:
     """Documents of the first shards; the first four are labelled."""
     paths = sorted((shared_data / "cc_en").glob("*.jsonl.zst"))[:shards]
-    return [
-        batch
-        for path in paths
-        for batch in documents_of(read_jsonl(path), source="cc_en", source_file=path.name)
-    ]
+    return [batch for path in paths for batch in documents_of(read_jsonl(path), source="cc_en", source_file=path.name)]
 
 
 def cc_en_labels(shared_data: Path) -> list[pa.RecordBatch]:
     """All labels, as `records.LABEL`."""
     table = pq.read_table(shared_data / "cc_en" / "labels.shards-0000-0003.parquet")
-    rows = [
-        {"source_id": row["id"], "label": row["label"], "split": row["split"]} for row in table.to_pylist()
-    ]
+    rows = [{"source_id": row["id"], "label": row["label"], "split": row["split"]} for row in table.to_pylist()]
     return [batch_of(rows, LABEL)]
 
 
@@ -69,9 +63,7 @@ def open_web_math_documents(shared_data: Path) -> list[pa.RecordBatch]:
     return [
         batch
         for path in paths
-        for batch in documents_of(
-            pq.read_table(path).to_pylist(), source="open_web_math", source_file=path.name
-        )
+        for batch in documents_of(pq.read_table(path).to_pylist(), source="open_web_math", source_file=path.name)
     ]
 
 

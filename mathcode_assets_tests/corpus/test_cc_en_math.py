@@ -108,14 +108,9 @@ def test_a_model_may_give_the_labels_of_round2() -> None:
     judge = _Judge()
     texts = ["A Theorem stands here", "x" * 9_000 + "Theorem", "the senate", "a market"]
     config = AnnotationConfig(model="judge", n_documents=10)
-    found = {
-        example.text[:9]: example.label
-        for example in annotated_examples(document_batches(texts), judge, config)
-    }
+    found = {example.text[:9]: example.label for example in annotated_examples(document_batches(texts), judge, config)}
     assert found == {"A Theorem": "math", "x" * 9: "other", "a market": "other"}
-    sampled = list(
-        annotated_examples(document_batches(texts), judge, dataclasses.replace(config, n_documents=2))
-    )
+    sampled = list(annotated_examples(document_batches(texts), judge, dataclasses.replace(config, n_documents=2)))
     assert len(judge.requests) == 2 and len(sampled) <= 2
 
 

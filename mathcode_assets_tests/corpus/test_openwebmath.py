@@ -125,9 +125,7 @@ ANSWERS = {
         (" \n\n ", "dropped", "not_mathematical", []),
     ],
 )
-def test_a_document_stays_if_any_block_is_mathematics(
-    text: str, verdict: str, reason: str, labels: list[str]
-) -> None:
+def test_a_document_stays_if_any_block_is_mathematics(text: str, verdict: str, reason: str, labels: list[str]) -> None:
     generator = _Scripted(ANSWERS)
     config = AnnotationConfig(model="judge", model_revision="r1", block_chars=13)
     (row,) = _rows(tag_with_annotation(document_batches([text]), generator, config))

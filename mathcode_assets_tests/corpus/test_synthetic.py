@@ -25,9 +25,7 @@ from mathcode_assets_tests.documents import document_batches
 from mathcode_assets_tests.example_texts import mathematics, other
 
 CONFIG = SyntheticConfig()
-PRICES = "The shop sells " + "and ".join(
-    f"a lamp for ${number}0 to the old captain of a ship " for number in range(11)
-)
+PRICES = "The shop sells " + "and ".join(f"a lamp for ${number}0 to the old captain of a ship " for number in range(11))
 WORKED = "Ten tickets cost $50, so " + " ".join(f"${n} + ${n} = ${2 * n} is paid." for n in range(4))
 
 
@@ -50,9 +48,7 @@ def test_the_set_is_told_by_the_file(source_file: str, name: str) -> None:
 
 def _rows(texts: list[str], source_file: str, judge: tuple[Judge, str], **options: object) -> list[dict]:
     rows = []
-    for batch in tag(
-        document_batches(texts, source_file=source_file, rows=2), CONFIG, judge=judge, **options
-    ):
+    for batch in tag(document_batches(texts, source_file=source_file, rows=2), CONFIG, judge=judge, **options):
         check_batch(batch, FILTER_ATTRIBUTES)
         rows += batch.to_pylist()
     return rows
@@ -76,9 +72,7 @@ def test_ten_dollar_signs_are_too_few_and_eleven_are_enough(n_signs: int, verdic
 
 
 def test_maths_college_is_kept_whole_puzzles_included() -> None:
-    rows = _rows(
-        ["Decode: KHOOR", "Sort: pear, fig", "1 + 1 = 2"], "maths_college.0.jsonl", judge_by_formulas(CONFIG)
-    )
+    rows = _rows(["Decode: KHOOR", "Sort: pear, fig", "1 + 1 = 2"], "maths_college.0.jsonl", judge_by_formulas(CONFIG))
     assert {(row["verdict"], row["model"]) for row in rows} == {("kept", RULES_VERSION)}
 
 
@@ -114,9 +108,7 @@ class _Scripted:
 def test_a_model_may_judge_and_only_texts_with_dollar_signs_cost_a_request() -> None:
     judge = judge_by_generator(_Scripted(), RelationConfig(model="judge"))
     signs = " $" * 11
-    rows = _rows(
-        ["a sum" + signs, "a tale" + signs, "lost" + signs, "a sum"], "education_college.jsonl", judge
-    )
+    rows = _rows(["a sum" + signs, "a tale" + signs, "lost" + signs, "a sum"], "education_college.jsonl", judge)
     assert [row["reason"] for row in rows] == ["", "not_related", "no_verdict", "few_dollar_signs"]
     assert rows[0]["model"] == "judge@unversioned/related/1"
 

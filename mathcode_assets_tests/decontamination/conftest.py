@@ -24,15 +24,12 @@ LIBRARY = (
 SHORT = "Compute $\\binom{17}{4} - 238$."
 TRIVIAL = "What is 3 + 4?"
 BERNOULLI = (
-    "Show that for any real number $x > -1$ and any natural number $n$ "
-    "the inequality $(1+x)^n \\geq 1+nx$ holds."
+    "Show that for any real number $x > -1$ and any natural number $n$ the inequality $(1+x)^n \\geq 1+nx$ holds."
 )
 ORDER = "Which of the following is true?"
 
 
-def row(
-    benchmark: str, number: int, question: str, answer: str = "", solution: str = "", options: str = ""
-) -> dict:
+def row(benchmark: str, number: int, question: str, answer: str = "", solution: str = "", options: str = "") -> dict:
     return {
         "benchmark": benchmark, "question_index": number, "question": question,
         "answer": answer, "solution": solution, "options": options,

@@ -67,9 +67,7 @@ def test_no_items_give_an_empty_index():
 
 def test_an_instruction_common_to_a_benchmark_is_found_and_removed():
     # Reference bug: every bundled GSM8K row starts with an instruction that is no part of the question.
-    plain = [
-        row("g", k, text) for k, text in enumerate([ORCHARD, LIBRARY, *(f"How {w} is it?" for w in "abcde")])
-    ]
+    plain = [row("g", k, text) for k, text in enumerate([ORCHARD, LIBRARY, *(f"How {w} is it?" for w in "abcde")])]
     dressed = [{**r, "question": INSTRUCTION + r["question"]} for r in plain]
     built = build_index(batches(dressed))
     assert built.items["question"].to_pylist() == [r["question"] for r in plain]
@@ -77,21 +75,14 @@ def test_an_instruction_common_to_a_benchmark_is_found_and_removed():
 
 
 def test_an_instruction_at_the_end_is_removed_too():
-    texts = [
-        f"{t} Please reason step by step."
-        for t in (ORCHARD, LIBRARY, "A b c d.", "E f g.", "H i j k.", "L m n.")
-    ]
+    texts = [f"{t} Please reason step by step." for t in (ORCHARD, LIBRARY, "A b c d.", "E f g.", "H i j k.", "L m n.")]
     built = build_index(batches([row("g", k, t) for k, t in enumerate(texts)]))
     assert built.items["question"][0].as_py().endswith("after the spring planting")
 
 
 def test_an_opening_of_a_few_words_is_language_and_stays():
-    texts = [
-        f"Write a function to {w} the list." for w in ("sort", "reverse", "copy", "sum", "scan", "split")
-    ]
-    mixed = [
-        t if k % 2 else t.replace("Write a function", "Write a python function") for k, t in enumerate(texts)
-    ]
+    texts = [f"Write a function to {w} the list." for w in ("sort", "reverse", "copy", "sum", "scan", "split")]
+    mixed = [t if k % 2 else t.replace("Write a function", "Write a python function") for k, t in enumerate(texts)]
     built = build_index(batches([row("m", k, t) for k, t in enumerate(mixed)]))
     assert built.hygiene.instructions == {}
 

@@ -28,9 +28,7 @@ def test_counts_a_reader_can_check():
 
 def test_every_component_benchmark_and_length_has_a_row(index):
     rows = table({"one": documents([ORCHARD]), "two": documents([host(2)]), "none": []}, index)
-    assert set(rows) == {
-        (c, b, n) for c in ("one", "two", "none") for b in ("village", "school") for n in range(3, 14)
-    }
+    assert set(rows) == {(c, b, n) for c in ("one", "two", "none") for b in ("village", "school") for n in range(3, 14)}
     assert rows["one", "village", 13]["overlap"] == 1
     assert rows["two", "village", 13]["overlap"] == 0
     assert rows["none", "village", 3]["n_grams"] == 0

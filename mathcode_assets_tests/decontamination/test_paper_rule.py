@@ -49,9 +49,7 @@ def test_a_question_that_is_nearly_the_whole_document_exceeds_the_jaccard(rule):
 def test_what_the_rule_cannot_find_the_scan_does(rule, index):
     # The reason for containment: a page with an upper-case question has Jaccard 0 with it, and one with
     # a word exchanged drowns in the words of the page.
-    texts = [
-        f"{host(5)}\n\n{t}\n\n{host(5)}" for t in (ORCHARD.upper(), ORCHARD.replace("breaks", "destroys"))
-    ]
+    texts = [f"{host(5)}\n\n{t}\n\n{host(5)}" for t in (ORCHARD.upper(), ORCHARD.replace("breaks", "destroys"))]
     assert verdicts(rule, *texts) == [CLEAN, CLEAN]
     ours = [r for b in scan_documents(documents(texts), index) for r in b.column("verdict").to_pylist()]
     assert ours == [CONTAMINATED, CONTAMINATED]

@@ -117,9 +117,7 @@ def test_evidence_is_the_span_in_the_original_text(index):
 def test_evidence_has_a_limit(index):
     text = inside(ORCHARD.replace(". A storm", f".\n\n{host(1)}\n\nA storm"))
     for result in scan(index, text):
-        assert all(
-            len(m["evidence"]) <= DecontaminationConfig().evidence_characters for m in result["matches"]
-        )
+        assert all(len(m["evidence"]) <= DecontaminationConfig().evidence_characters for m in result["matches"])
 
 
 def test_every_item_is_named_strongest_first(index):

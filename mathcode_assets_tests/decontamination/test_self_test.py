@@ -53,10 +53,7 @@ def test_plants_keep_their_host(kind):
 
 
 def test_a_question_without_numbers_cannot_be_renumbered():
-    assert (
-        plant("number_substituted", Item(question="Why so?", answer="", solution=""), "x", random.Random(1))
-        is None
-    )
+    assert plant("number_substituted", Item(question="Why so?", answer="", solution=""), "x", random.Random(1)) is None
 
 
 def test_share_and_residual(index):

@@ -80,26 +80,19 @@ def test_no_control_is_contaminated(shared_data, real_index):
 
 
 def test_the_contaminated_sample_is_far_above_the_share_of_a_leaky_shard(shared_data, real_index):
-    texts = [
-        r["text"]
-        for r in lines(shared_data / "synthetic" / "education_college.contaminated_sample.jsonl.zst")
-    ]
+    texts = [r["text"] for r in lines(shared_data / "synthetic" / "education_college.contaminated_sample.jsonl.zst")]
     assert contaminated_share(scan_documents(documents(texts), real_index)) > 0.9
 
 
 def test_the_public_notebook_with_a_question_of_math_is_found(shared_data, real_index):
     folder = shared_data / "starcoder" / "jupyter-structured-clean-dedup"
-    texts = [
-        t for path in sorted(folder.glob("*.parquet")) for t in pq.read_table(path)["content"].to_pylist()
-    ]
+    texts = [t for path in sorted(folder.glob("*.parquet")) for t in pq.read_table(path)["content"].to_pylist()]
     found = [row for row in scanned(texts, real_index) if row["verdict"] == CONTAMINATED]
     assert [(row["benchmark"], row["question_index"]) for row in found] == [("math", 1806)]
 
 
 def test_plants_in_real_pages_are_found(shared_data, real_index):
-    pages = pq.read_table(sorted((shared_data / "open_web_math" / "data").glob("*.parquet"))[0])[
-        "text"
-    ].to_pylist()
+    pages = pq.read_table(sorted((shared_data / "open_web_math" / "data").glob("*.parquet"))[0])["text"].to_pylist()
     result = self_test(real_index, documents(pages[:200]), SelfTestConfig(seed=99, plants_per_kind=40))
     assert result.passed, result.failures
     assert result.false_positives == 0

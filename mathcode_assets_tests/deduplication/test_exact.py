@@ -200,8 +200,7 @@ def test_a_partition_without_rows_comes_back_empty(tmp_path: Path) -> None:
 
 def test_unread_partitions_may_be_skipped(tmp_path: Path) -> None:
     fingerprints = [
-        ("web", key, fingerprint_documents(documents([(key, "same"), (f"{key}2", key)]), PROSE))
-        for key in "ab"
+        ("web", key, fingerprint_documents(documents([(key, "same"), (f"{key}2", key)]), PROSE)) for key in "ab"
     ]
     last = list(resolve(fingerprints, work_dir=tmp_path, config=CONFIG))[-1]
     assert last.partition == "b"
@@ -237,9 +236,7 @@ def test_fingerprints_keep_rows_and_batches() -> None:
 
 
 def test_fingerprints_may_be_slices_of_a_larger_table(tmp_path: Path) -> None:
-    (whole,) = fingerprint_documents(
-        documents([(str(n), "ab"[n % 2]) for n in range(8)], batch_rows=8), PROSE
-    )
+    (whole,) = fingerprint_documents(documents([(str(n), "ab"[n % 2]) for n in range(8)], batch_rows=8), PROSE)
     sliced = [("web", "w", [whole.slice(1, 3), whole.slice(4, 0), whole.slice(4, 4)])]
     (found,) = [
         [(row["doc_id"], row["duplicate_of"]) for batch in partition.batches for row in batch.to_pylist()]
@@ -271,18 +268,13 @@ def test_the_result_is_that_of_a_dictionary_whatever_the_order(
     }
     first: dict[str, str] = {}
     expected = {
-        key: [
-            (doc_id, owner if (owner := first.setdefault(text, doc_id)) != doc_id else None)
-            for doc_id, text in rows
-        ]
+        key: [(doc_id, owner if (owner := first.setdefault(text, doc_id)) != doc_id else None) for doc_id, text in rows]
         for key, rows in ordered.items()
     }
     shuffled = random.Random(seed).sample(list(ordered.items()), len(ordered))
     config = ExactConfig(preference=("books", "web"), code_components=(), n_buckets=n_buckets)
     found = verdicts(dict(shuffled), tmp_path_factory.mktemp("work"), config=config, batch_rows=batch_rows)
-    assert {
-        key: [(row["doc_id"], row["duplicate_of"]) for row in rows] for key, rows in found.items()
-    } == expected
+    assert {key: [(row["doc_id"], row["duplicate_of"]) for row in rows] for key, rows in found.items()} == expected
     assert list(found) == list(expected)
 
 
@@ -301,16 +293,11 @@ def test_rows_of_the_command_keep_order_and_ids(tmp_path: Path) -> None:
 def test_every_labelled_exact_duplicate_of_real_pages_is_found(shared_data: Path, tmp_path: Path) -> None:
     labels = pq.read_table(shared_data / "cc_en" / "labels.shards-0000-0003.parquet").to_pylist()
     lines = itertools.chain.from_iterable(
-        zstandard.open(path, "rb").read().split(b"\n")
-        for path in sorted((shared_data / "cc_en").glob("*.zst"))
+        zstandard.open(path, "rb").read().split(b"\n") for path in sorted((shared_data / "cc_en").glob("*.zst"))
     )
     rows = (json.loads(line) for line in lines if line)
     clusters = {row["id"]: row["cluster"] for row in deduplicate_rows(rows, work_dir=tmp_path)}
-    pairs = [
-        (label["id"], label["duplicate_of"], label["duplicate_kind"])
-        for label in labels
-        if label["duplicate_of"]
-    ]
+    pairs = [(label["id"], label["duplicate_of"], label["duplicate_kind"]) for label in labels if label["duplicate_of"]]
     together = [kind for one, other, kind in pairs if clusters[one] and clusters[one] == clusters[other]]
     assert together == [kind for *_, kind in pairs if kind == "exact"]
     assert together

@@ -31,9 +31,7 @@ def test_each_bucket_holds_its_rows_in_order(
             for numbers in sent:
                 values = list(range(value, value + len(numbers)))
                 value += len(numbers)
-                buckets.add(
-                    pa.record_batch([pa.array(values, pa.int64())], schema=SCHEMA), np.array(numbers, int)
-                )
+                buckets.add(pa.record_batch([pa.array(values, pa.int64())], schema=SCHEMA), np.array(numbers, int))
                 for number, sent_value in zip(numbers, values, strict=True):
                     expected[number].append(sent_value)
         assert [buckets.read(number).column("value").to_pylist() for number in range(5)] == expected

@@ -6,8 +6,10 @@ The daemon's loop in miniature: observe, evaluate the conditions, run what they 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -42,7 +44,7 @@ class Daemon:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("code", "benchmarks"):
-            (folder / name).mkdir()
+            (folder / name).mkdir(exist_ok=True)
         sources = folder / "sources.yaml"
         sources.write_text(
             "root: lake\n"
@@ -52,9 +54,11 @@ class Daemon:
             "settings: {self_test: {plants_per_kind: 2, min_recall: {verbatim: 0.9}}, tokenizer: {vocab_size: 300}}\n"
         )
         self.definitions = build_definitions(sources)
-        self.instance = dg.DagsterInstance.ephemeral()
+        (folder / "home").mkdir(exist_ok=True)
+        (folder / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        self.instance = dg.DagsterInstance.from_config(str(folder / "home"))
         self.job = self.definitions.resolve_implicit_global_asset_job_def()
-        self.cursor = None
+        self.cursor: Any = None
         self.failures: list[str] = []
 
     def code(self, name: str, *programs: str) -> None:
@@ -112,9 +116,10 @@ class Daemon:
         raise AssertionError(f"still asking after {ticks} ticks: {requests}")
 
 
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    daemon = Daemon(tmp_path)
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Daemon:
+    """Two code shards and a benchmark, built to the pile by the conditions alone (but for the model)."""
+    daemon = Daemon(tmp_path_factory.mktemp("settled"))
     daemon.code("a", "print(sympy.integrate('x**2'))", "print(sympy.factorint(91))")
     daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.factorint(92))")
     daemon.benchmark("garden", QUESTION)
@@ -123,6 +128,16 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     daemon.promote_tokenizer()
     daemon.settle()
     assert daemon.failures == []
+    daemon.instance.dispose()
+    return daemon
+
+
+@pytest.fixture
+def daemon(settled: Daemon, tmp_path: Path) -> Iterator[Daemon]:
+    """A copy of the settled state, to change."""
+    shutil.copytree(settled.folder, tmp_path / "copy")
+    daemon = Daemon(tmp_path / "copy")
+    daemon.cursor = settled.cursor
     with daemon.instance:
         yield daemon
 

@@ -29,9 +29,7 @@ def test_only_the_first_characters_are_read() -> None:
     assert clean_text("abc " * 1_000, max_chars=7) == "abc abc"
 
 
-_PIECES = st.lists(st.sampled_from(["</s>", "__label__", "__", " ", "\n", "a", "<", "\x00", "\u200b"])).map(
-    "".join
-)
+_PIECES = st.lists(st.sampled_from(["</s>", "__label__", "__", " ", "\n", "a", "<", "\x00", "\u200b"])).map("".join)
 
 
 @given(st.text() | _PIECES, st.booleans())

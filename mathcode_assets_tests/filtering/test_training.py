@@ -54,9 +54,7 @@ def test_fasttext_tokens_inside_a_text_train_no_label_and_end_no_text(tmp_path: 
         (("__label__a", "b</s>"), "b</s>"),
     ],
 )
-def test_any_two_labels_come_back_as_they_were(
-    labels: tuple[str, str], positive: str, tmp_path: Path
-) -> None:
+def test_any_two_labels_come_back_as_they_were(labels: tuple[str, str], positive: str, tmp_path: Path) -> None:
     pairs = [(text, labels[0]) for text in mathematics(20)] + [(text, labels[1]) for text in other(20)]
     report = train(pairs, SMALL, tmp_path)
     assert report.positive == positive
@@ -73,9 +71,7 @@ def test_three_labels_and_a_chosen_positive(tmp_path: Path) -> None:
 
 
 def test_given_splits_are_respected(tmp_path: Path) -> None:
-    examples = [
-        Example(text, label, "train" if row % 2 else "test") for row, (text, label) in enumerate(PAIRS)
-    ]
+    examples = [Example(text, label, "train" if row % 2 else "test") for row, (text, label) in enumerate(PAIRS)]
     report = train(examples, SMALL, tmp_path)
     assert report.n_train == report.n_held_out == {"math": 30, "other": 30}
 

@@ -9,9 +9,7 @@ import pyarrow as pa
 from mathcode_assets.records import CLEAN_DOCUMENT, batch_of
 
 
-def clean_documents(
-    texts: Iterable[str], *, source: str = "web", n_tokens: int | None = None
-) -> pa.RecordBatch:
+def clean_documents(texts: Iterable[str], *, source: str = "web", n_tokens: int | None = None) -> pa.RecordBatch:
     """Documents `<source>-0`, `<source>-1`, ..., with a token a word unless `n_tokens` is given."""
     rows = [
         {

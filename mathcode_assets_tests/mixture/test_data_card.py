@@ -66,9 +66,7 @@ def test_the_token_table_adds_up_and_names_its_tokenizer() -> None:
 def test_the_papers_numbers_stand_beside_ours() -> None:
     lines = render_paper_table(COMPONENTS).splitlines()
     assert "| code using math packages | code | 1 | 513,059 | 1,000 | 3,320 | 25.0 % | 8.9 % |" in lines
-    assert any(
-        line.startswith("| model-translated mathematical code | mathematical_code | 0 |") for line in lines
-    )
+    assert any(line.startswith("| model-translated mathematical code | mathematical_code | 0 |") for line in lines)
 
 
 def test_counts_come_from_what_was_mixed() -> None:

@@ -36,9 +36,7 @@ def export(batches: Iterable[pa.RecordBatch], root: Path) -> list[ExportedFile]:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
-    }
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def test_layout_and_contents(tmp_path: Path) -> None:
@@ -71,9 +69,7 @@ def test_no_row_group_is_cut_short_or_runs_over(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=15)
 @given(borders=st.lists(st.integers(1, 67), max_size=8))
-def test_any_batching_gives_the_same_bytes(
-    borders: list[int], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_any_batching_gives_the_same_bytes(borders: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
     one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other")
     (whole,) = pa.Table.from_batches(PILE, PILE_DOCUMENT).combine_chunks().to_batches()
     cuts = [0, *sorted(borders), whole.num_rows]

@@ -108,19 +108,14 @@ def test_fitted_caps_hold_for_the_documents_that_were_chosen(
     total = sum(lengths)
     settings = ComponentMixture(weight=weight, max_tokens=max_tokens)
     plan = plan_mixture({"web": total}, MixtureConfig(components={"web": settings}))
-    tokens = tokens_by_draw([batch.slice(0, border)], plan.seed) + tokens_by_draw(
-        [batch.slice(border)], plan.seed
-    )
+    tokens = tokens_by_draw([batch.slice(0, border)], plan.seed) + tokens_by_draw([batch.slice(border)], plan.seed)
     fitted = fit_caps(plan, {"web": tokens})
     tally = PileTally()
     for _ in mix({"web": [batch]}, fitted, tally):
         pass
     if plan.components["web"].capped_by:
         assert tally.components["web"].tokens <= max_tokens
-        assert (
-            tally.components["web"].tokens > max_tokens - max(lengths)
-            or fitted.components["web"].weight == weight
-        )
+        assert tally.components["web"].tokens > max_tokens - max(lengths) or fitted.components["web"].weight == weight
     else:
         assert fitted == plan
     assert fitted.components["web"].weight <= weight

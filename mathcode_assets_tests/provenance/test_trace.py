@@ -45,9 +45,7 @@ def document(doc_id: str, source: str = "cc_en") -> dict[str, Any]:
     }
 
 
-def filtered(
-    doc_id: str, verdict: str = "kept", reason: str = "", score: float | None = 0.9
-) -> dict[str, Any]:
+def filtered(doc_id: str, verdict: str = "kept", reason: str = "", score: float | None = 0.9) -> dict[str, Any]:
     model = "fasttext@round2"
     return {
         "doc_id": doc_id,
@@ -98,9 +96,7 @@ def lake() -> duckdb.DuckDBPyConnection:
     table("raw__cc_en", [document(name) for name in web], DOCUMENT)
     table("attributes__cc_en_math_round1", [filtered(name) for name in web], FILTER_ATTRIBUTES)
     table("filtered__cc_en_math_round1", [document(name) for name in web], DOCUMENT)
-    second = [filtered(name) for name in [*kept, "fresh"]] + [
-        filtered("news", "dropped", "below_threshold", 0.02)
-    ]
+    second = [filtered(name) for name in [*kept, "fresh"]] + [filtered("news", "dropped", "below_threshold", 0.02)]
     table("attributes__cc_en_math", second, FILTER_ATTRIBUTES)
     table("filtered__cc_en_math", [document(name) for name in kept], DOCUMENT)
     table(
@@ -187,9 +183,7 @@ def test_a_way_that_stops_says_after_which_table(lake: duckdb.DuckDBPyConnection
 
 
 @pytest.mark.parametrize("needle", ["pile", "cc_en#pile", "https://example.org/pile"])
-def test_doc_id_source_id_and_address_find_the_same_document(
-    needle: str, lake: duckdb.DuckDBPyConnection
-) -> None:
+def test_doc_id_source_id_and_address_find_the_same_document(needle: str, lake: duckdb.DuckDBPyConnection) -> None:
     assert way(lake, needle).doc_id == "pile"
 
 

@@ -210,9 +210,7 @@ def test_planted_duplicates(entry: dict[str, Any]) -> None:
 
 
 def test_no_duplicates_but_the_planted_ones() -> None:
-    texts = [
-        text_of(row) for path in files_under(DATA).values() if path.suffix != ".pdf" for row in rows_of(path)
-    ]
+    texts = [text_of(row) for path in files_under(DATA).values() if path.suffix != ".pdf" for row in rows_of(path)]
     shingled = [shingles(text) for text in texts]
     close = [
         (texts[i][:40], texts[j][:40])
@@ -229,9 +227,7 @@ def benchmark_question(detail: dict[str, Any]) -> str:
     return next(item["question"] for item in items if item["idx"] == detail["idx"])
 
 
-@pytest.mark.parametrize(
-    "entry", MANIFEST["contamination"], ids=lambda e: f"{Path(e['file']).name}-{e['id']}"
-)
+@pytest.mark.parametrize("entry", MANIFEST["contamination"], ids=lambda e: f"{Path(e['file']).name}-{e['id']}")
 def test_planted_contamination(entry: dict[str, Any]) -> None:
     question = benchmark_question(entry["detail"])
     text = planted(entry["file"], entry["id"])["text"]

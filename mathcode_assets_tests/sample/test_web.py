@@ -36,15 +36,11 @@ def containment(question: str, text: str, n: int = 5) -> float:
 
 
 def benchmark(name: str) -> list[dict]:
-    return [
-        json.loads(line) for line in (DATA / "benchmarks" / f"{name}.jsonl").read_text("utf-8").splitlines()
-    ]
+    return [json.loads(line) for line in (DATA / "benchmarks" / f"{name}.jsonl").read_text("utf-8").splitlines()]
 
 
 def question_of(entry: dict) -> str:
-    source = yaml.safe_load(
-        (build.SOURCE_TEXT / "benchmarks" / f"{entry['benchmark']}.yaml").read_text("utf-8")
-    )
+    source = yaml.safe_load((build.SOURCE_TEXT / "benchmarks" / f"{entry['benchmark']}.yaml").read_text("utf-8"))
     return source["items"][entry["idx"]]["question"]
 
 
@@ -113,13 +109,8 @@ def test_open_web_math_has_its_columns():
 
 
 def test_mathematics_kinds_and_lengths():
-    kinds = {
-        name: [d.kind for d in DOCUMENTS.values() if d.component == name and not d.copy_of]
-        for name in MINE[:2]
-    }
-    count = {
-        name: {kind: of.count(kind) for kind in ("math", "borderline", "other")} for name, of in kinds.items()
-    }
+    kinds = {name: [d.kind for d in DOCUMENTS.values() if d.component == name and not d.copy_of] for name in MINE[:2]}
+    count = {name: {kind: of.count(kind) for kind in ("math", "borderline", "other")} for name, of in kinds.items()}
     assert count == {
         "open_web_math": {"math": 20, "borderline": 4, "other": 4},
         "cc_en": {"math": 15, "borderline": 4, "other": 21},
@@ -127,9 +118,7 @@ def test_mathematics_kinds_and_lengths():
     lengths = [len(document.text.split()) for document in DOCUMENTS.values()]
     assert min(lengths) >= 150
     assert max(lengths) >= 1_500
-    assert all(
-        document.label == ("math" if document.kind == "math" else "other") for document in DOCUMENTS.values()
-    )
+    assert all(document.label == ("math" if document.kind == "math" else "other") for document in DOCUMENTS.values())
 
 
 def test_every_address_is_of_a_reserved_name():
@@ -216,9 +205,7 @@ def test_controls_do_not_hold_their_question():
 
 
 def test_no_other_document_holds_a_question():
-    listed = {
-        (e["document"], e["benchmark"], e["idx"]) for e in MANIFEST["contamination"] + MANIFEST["controls"]
-    }
+    listed = {(e["document"], e["benchmark"], e["idx"]) for e in MANIFEST["contamination"] + MANIFEST["controls"]}
     for path in sorted((build.SOURCE_TEXT / "benchmarks").glob("*.yaml")):
         for idx, item in enumerate(yaml.safe_load(path.read_text("utf-8"))["items"]):
             if len(words(item["question"])) < 13:

@@ -16,9 +16,7 @@ from mathcode_assets.sources.readers import read_benchmark_items
 def read(path: Path, *records: Any) -> tuple[list[dict[str, Any]], Quarantine]:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     quarantine, report = Quarantine(source="benchmarks"), ReadReport()
-    batches = list(
-        read_benchmark_items(local_file(path), benchmark="b", quarantine=quarantine, report=report)
-    )
+    batches = list(read_benchmark_items(local_file(path), benchmark="b", quarantine=quarantine, report=report))
     assert all(batch.schema.equals(BENCHMARK_ITEM, check_metadata=True) for batch in batches)
     assert report.n_records == report.n_read + quarantine.counts.total()
     return [row for batch in batches for row in batch.to_pylist()], quarantine

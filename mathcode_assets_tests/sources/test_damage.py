@@ -132,9 +132,7 @@ def test_a_truncated_array_gives_every_whole_record_then_names_the_place(tmp_pat
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".jsonl.zst", ".jsonl.gz", ".json"])
-def test_damage_anywhere_ends_in_rows_that_add_up_or_in_a_named_place(
-    tmp_path: Path, read: Read, ending: str
-) -> None:
+def test_damage_anywhere_ends_in_rows_that_add_up_or_in_a_named_place(tmp_path: Path, read: Read, ending: str) -> None:
     records = [{"id": str(n), "text": f"text {n} é\u2028 " * (n % 9 + 1)} for n in range(200)]
     path = tmp_path / f"a{ending}"
     if ending == ".parquet":

@@ -64,9 +64,7 @@ def test_a_lone_surrogate_in_the_text_is_refused_and_elsewhere_escaped() -> None
     assert json.loads(row["source_metadata"]) == {"k": ["\udfff"]}
 
 
-@given(
-    st.recursive(st.none() | st.booleans() | st.integers() | ANY_TEXT, lambda x: st.dictionaries(ANY_TEXT, x))
-)
+@given(st.recursive(st.none() | st.booleans() | st.integers() | ANY_TEXT, lambda x: st.dictionaries(ANY_TEXT, x)))
 def test_canonical_json_is_lossless_and_storable(value: Any) -> None:
     text = canonical_json(value)
     assert json.loads(text.encode("utf-8")) == value

@@ -129,9 +129,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         do_HEAD = do_POST = do_GET
 
-        def api(
-            self, parts: list[str], query: dict[str, list[str]], repository: list[str], sent: bytes
-        ) -> None:
+        def api(self, parts: list[str], query: dict[str, list[str]], repository: list[str], sent: bytes) -> None:
             if repository != ["o", "n"]:
                 return self.missing("RepoNotFound")
             revision = parts[1] if len(parts) > 1 else "main"
@@ -145,9 +143,7 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 refused = "Access to dataset o/n is restricted. Ask for access on its page."
                 return self.answer(403, b"{}", X_Error_Code="GatedRepo", X_Error_Message=refused)
             if parts[0] == "paths-info":
-                wanted = (
-                    json.loads(sent)["paths"] if sent.startswith(b"{") else parse_qs(sent.decode())["paths"]
-                )
+                wanted = json.loads(sent)["paths"] if sent.startswith(b"{") else parse_qs(sent.decode())["paths"]
                 return self.json([entry for entry in hub.tree(files, "", True) if entry["path"] in wanted])
             folder = "/".join(parts[2:])
             found = hub.tree(files, folder, query.get("recursive", [""])[0].lower() == "true")
@@ -262,9 +258,7 @@ def test_what_is_not_there_is_one_line(hub: Hub, uri: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "uri", ["hf://datasets/o/n", "hf://datasets/o/n/a.jsonl", "hf://datasets/o/n/*.jsonl"]
-)
+@pytest.mark.parametrize("uri", ["hf://datasets/o/n", "hf://datasets/o/n/a.jsonl", "hf://datasets/o/n/*.jsonl"])
 def test_a_gated_data_set_says_that_access_is_refused(hub: Hub, uri: str) -> None:
     hub.push({"a.jsonl": LINE})
     hub.is_gated = True

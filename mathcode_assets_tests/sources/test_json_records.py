@@ -31,12 +31,8 @@ def fields(records: Any) -> list[Any]:
 
 
 @given(st.lists(st.dictionaries(st.text(), JSON_VALUES, max_size=4)), st.lists(st.integers(0, 10_000)))
-def test_any_objects_come_back_however_the_stream_is_cut(
-    objects: list[dict[str, Any]], places: list[int]
-) -> None:
-    data = b"".join(
-        json.dumps(item, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n" for item in objects
-    )
+def test_any_objects_come_back_however_the_stream_is_cut(objects: list[dict[str, Any]], places: list[int]) -> None:
+    data = b"".join(json.dumps(item, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n" for item in objects)
     assert fields(json_lines(cut(data, places), LIMITS)) == objects
 
 
@@ -177,9 +173,7 @@ def test_an_element_above_the_limit_is_passed_over() -> None:
         (b'[{"n": "]', []),
     ],
 )
-def test_an_array_that_is_cut_off_or_goes_on_breaks_after_the_last_whole_element(
-    data: bytes, kept: list[Any]
-) -> None:
+def test_an_array_that_is_cut_off_or_goes_on_breaks_after_the_last_whole_element(data: bytes, kept: list[Any]) -> None:
     found: list[Any] = []
     with pytest.raises(BrokenStream):
         for record in json_array([data], LIMITS):

@@ -37,16 +37,12 @@ def test_labels_from_each_container(tmp_path: Path) -> None:
 
 
 def test_bad_labels_are_quarantined(tmp_path: Path) -> None:
-    (tmp_path / "l.csv").write_bytes(
-        b'id,label\na,math\nb\nc,\xff\n,math\n"d\nd",other\ne,\n\nf,"other, quoted"\n'
-    )
+    (tmp_path / "l.csv").write_bytes(b'id,label\na,math\nb\nc,\xff\n,math\n"d\nd",other\ne,\n\nf,"other, quoted"\n')
     found, quarantine = labels_of(tmp_path / "l.csv")
     assert [row["source_id"] for row in found] == ["a", "d\nd", "f"]
     assert found[2]["label"] == "other, quoted"
     assert quarantine.counts == {"invalid_csv": 1, "invalid_utf8": 1, "missing_field": 1, "empty_text": 1}
-    (tmp_path / "l.jsonl").write_bytes(
-        jsonl({"id": 7, "label": "math"}, {"id": "a", "label": 1}, {"source_id": "b"})
-    )
+    (tmp_path / "l.jsonl").write_bytes(jsonl({"id": 7, "label": "math"}, {"id": "a", "label": 1}, {"source_id": "b"}))
     found, quarantine = labels_of(tmp_path / "l.jsonl")
     assert found == [{"source_id": "7", "label": "math", "split": "train"}]
     assert quarantine.counts == {"wrong_type": 1, "missing_field": 1}

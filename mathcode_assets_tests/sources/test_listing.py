@@ -69,9 +69,7 @@ def test_a_named_file_or_glob_of_an_ending_that_is_not_read_is_no_silent_loss(tm
 @pytest.mark.parametrize("uri", ["none", "none/*.jsonl", "none.jsonl", "empty", "empty/*.jsonl"])
 def test_nothing_there_names_the_key_and_the_address(tmp_path: Path, uri: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(
-        SourceListingError, match=rf"^sources\.cc_en: .*{uri.replace('*', '.')}: no "
-    ) as caught:
+    with pytest.raises(SourceListingError, match=rf"^sources\.cc_en: .*{uri.replace('*', '.')}: no ") as caught:
         list_files(spec(f"{tmp_path}/{uri}"))
     assert "\n" not in str(caught.value)
 

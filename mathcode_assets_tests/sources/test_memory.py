@@ -63,9 +63,7 @@ def json_array(path: Path, n: int) -> None:
 
 
 def one_row_group(path: Path, n: int) -> None:
-    table = pa.table(
-        {"text": list(texts(n)), "url": [f"https://example.org/{number}" for number in range(n)]}
-    )
+    table = pa.table({"text": list(texts(n)), "url": [f"https://example.org/{number}" for number in range(n)]})
     pq.write_table(table, path, row_group_size=n)
     assert pq.ParquetFile(path).num_row_groups == 1
 

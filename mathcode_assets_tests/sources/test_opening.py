@@ -148,8 +148,6 @@ def test_whole_bytes_and_a_local_path(tmp_path: Path, memory_folder: str) -> Non
 
 @pytest.mark.parametrize("uri", ["/nowhere/a.pdf", "memory://nowhere/a.pdf", "nonsense://a.pdf"])
 def test_a_file_that_cannot_be_opened_is_named(uri: str) -> None:
-    file = SourceFile(
-        relative_path="a.pdf", uri=uri, address="books/a.pdf", size_bytes=1, revision="", fingerprint=""
-    )
+    file = SourceFile(relative_path="a.pdf", uri=uri, address="books/a.pdf", size_bytes=1, revision="", fingerprint="")
     with pytest.raises(UnreadableSource, match=r"^books/a\.pdf: cannot be opened: \w+Error"):
         read_bytes(file)

@@ -26,9 +26,7 @@ def bad_strings(values: list[bytes], dtype: pa.DataType | None = None) -> pa.Arr
 
 
 @pytest.mark.parametrize("dtype", [pa.string(), pa.large_string()])
-def test_bytes_that_are_not_utf8_cost_their_own_record_only(
-    tmp_path: Path, read: Read, dtype: pa.DataType
-) -> None:
+def test_bytes_that_are_not_utf8_cost_their_own_record_only(tmp_path: Path, read: Read, dtype: pa.DataType) -> None:
     texts = bad_strings([b"one", b"bad \xff", "größe".encode(), b"\xed\xa0\x80"], dtype)
     pq.write_table(pa.table({"text": texts, "id": ["1", "2", "3", "4"]}), tmp_path / "a.parquet")
     found = read(tmp_path / "a.parquet")
@@ -116,9 +114,7 @@ def test_labels_want_an_id_of_any_type(tmp_path: Path) -> None:
         )
         return [row for batch in batches for row in batch.to_pylist()]
 
-    assert read(pa.table({"id": [7], "label": ["math"]})) == [
-        {"source_id": "7", "label": "math", "split": "train"}
-    ]
+    assert read(pa.table({"id": [7], "label": ["math"]})) == [{"source_id": "7", "label": "math", "split": "train"}]
     with pytest.raises(UnreadableSource, match=r"no column source_id or id; found: label \(string\)"):
         read(pa.table({"label": ["math"]}))
     with pytest.raises(UnreadableSource, match=r"column label is not text"):
@@ -170,14 +166,10 @@ def test_something_else_under_the_name_of_parquet_is_named(tmp_path: Path, read:
     assert str(read(tmp_path / "a.parquet").error).startswith("a.parquet: not a whole parquet file: ")
 
 
-def test_damage_in_a_later_row_group_keeps_the_rows_before_and_names_the_row(
-    tmp_path: Path, read: Read
-) -> None:
+def test_damage_in_a_later_row_group_keeps_the_rows_before_and_names_the_row(tmp_path: Path, read: Read) -> None:
     path = tmp_path / "a.parquet"
     texts = [f"record {n} {n * 7919}" for n in range(3_000)]
-    pq.write_table(
-        pa.table({"text": texts}), path, row_group_size=1_000, use_dictionary=False, compression="zstd"
-    )
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=1_000, use_dictionary=False, compression="zstd")
     column = pq.ParquetFile(path).metadata.row_group(1).column(0)
     data = bytearray(path.read_bytes())
     middle = column.data_page_offset + column.total_compressed_size // 2

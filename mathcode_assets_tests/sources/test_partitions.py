@@ -98,9 +98,7 @@ def test_the_groups_of_known_names_never_move() -> None:
 
 def test_a_fingerprint_follows_content_and_name_but_not_place_or_revision() -> None:
     (one,) = partitions_of([file("a.jsonl")], spec())
-    (moved,) = partitions_of(
-        [replace(file("a.jsonl"), uri="/else", address="else", revision="later")], spec()
-    )
+    (moved,) = partitions_of([replace(file("a.jsonl"), uri="/else", address="else", revision="later")], spec())
     (edited,) = partitions_of([file("a.jsonl", "g")], spec())
     (renamed,) = partitions_of([replace(file("b.jsonl"))], spec())
     assert one.fingerprint == moved.fingerprint
@@ -114,9 +112,7 @@ def test_excluded_partitions_are_left_out() -> None:
 
 @pytest.mark.parametrize("name", ["exclude", "accept_contaminated"])
 def test_a_name_that_is_not_there_lists_what_is(name: str) -> None:
-    with pytest.raises(
-        SourceListingError, match=rf"sources\.cc_en\.{name}: no partition a\.jsonl; there are: a, b"
-    ):
+    with pytest.raises(SourceListingError, match=rf"sources\.cc_en\.{name}: no partition a\.jsonl; there are: a, b"):
         partitions_of([file("a.jsonl"), file("b.jsonl")], spec(**{name: ("a.jsonl",)}))
 
 

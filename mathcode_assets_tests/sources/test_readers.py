@@ -18,9 +18,7 @@ from mathcode_assets.sources.quarantine import Quarantine, ReadReport
 from mathcode_assets.sources.readers import read_documents
 from mathcode_assets_tests.sources.conftest import Read, jsonl
 
-VALID_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
-    lambda text: not text.isspace()
-)
+VALID_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: not text.isspace())
 
 
 # One record of each original format, and what its document is.
@@ -169,9 +167,7 @@ def test_each_original_format_in_each_container(tmp_path: Path, read: Read, name
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"])), VALID_TEXT), max_size=8))
-def test_any_text_comes_back_exactly_from_jsonl_zst(
-    tmp_path: Path, read: Read, pairs: list[tuple[str, str]]
-) -> None:
+def test_any_text_comes_back_exactly_from_jsonl_zst(tmp_path: Path, read: Read, pairs: list[tuple[str, str]]) -> None:
     path = tmp_path / "a.jsonl.zst"
     path.write_bytes(zstandard.compress(jsonl(*({"id": own, "text": text} for own, text in pairs))))
     found = read(path)
@@ -201,8 +197,7 @@ def test_good_text_that_looks_strange_is_kept_as_it_is(tmp_path: Path, read: Rea
     ]
     path = tmp_path / "a.jsonl"
     path.write_bytes(
-        jsonl(*({"text": text} for text in texts))
-        + b'{"text": "raw \x00 \x0c \t"}\n{"text": "\\ud835\\udd38"}\n'
+        jsonl(*({"text": text} for text in texts)) + b'{"text": "raw \x00 \x0c \t"}\n{"text": "\\ud835\\udd38"}\n'
     )
     assert read(path).texts == [*texts, "raw \x00 \x0c \t", "\U0001d538"]
 

@@ -88,9 +88,7 @@ def test_the_etag_is_the_fingerprint_and_new_content_is_seen(s3: s3fs.S3FileSyst
 
 def test_documents_from_jsonl_and_parquet(s3: s3fs.S3FileSystem, tmp_path: Path, read: Read) -> None:
     s3.pipe("data/a.jsonl.zst", zstandard.compress(lines("one", "two")))
-    pq.write_table(
-        pa.table({"text": [f"row {n}" for n in range(3_000)]}), tmp_path / "b.parquet", row_group_size=1_000
-    )
+    pq.write_table(pa.table({"text": [f"row {n}" for n in range(3_000)]}), tmp_path / "b.parquet", row_group_size=1_000)
     s3.pipe("data/b.parquet", (tmp_path / "b.parquet").read_bytes())
     first, second = list_files(spec("s3://data"))
     found = read(first)
@@ -117,9 +115,7 @@ def test_a_local_copy(s3: s3fs.S3FileSystem) -> None:
 def test_what_is_not_there_is_one_line(s3: s3fs.S3FileSystem) -> None:
     del s3
     for uri in ("s3://data/none/*.jsonl", "s3://data/none", "s3://no-such-bucket/x.jsonl"):
-        with pytest.raises(
-            SourceListingError, match=rf"^sources\.cc_en: {uri.replace('*', '.')}: "
-        ) as caught:
+        with pytest.raises(SourceListingError, match=rf"^sources\.cc_en: {uri.replace('*', '.')}: ") as caught:
             list_files(parse_sources(f'sources: {{cc_en: {{uri: "{uri}"}}}}').sources["cc_en"])
         assert "\n" not in str(caught.value)
 

@@ -105,9 +105,7 @@ def test_damaged_bytes_do_not_stop_the_kernel(data):
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.lists(
-        st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "with", "two", "17", "hats"]), max_size=40
-    ),
+    st.lists(st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "with", "two", "17", "hats"]), max_size=40),
     st.integers(1, 6),
 )
 def test_rolling_hashes_depend_on_their_window_alone(words, n):

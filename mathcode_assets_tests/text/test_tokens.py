@@ -39,9 +39,7 @@ def with_split(pattern: str) -> bytes:
     """A tokenizer whose words reach into the white space behind them, as Llama-3's do."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     split = pre_tokenizers.Split(tokenizers.Regex(pattern), behavior="isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [split, pre_tokenizers.ByteLevel(False, use_regex=False)]
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(TEXTS, trainer)
@@ -50,10 +48,7 @@ def with_split(pattern: str) -> bytes:
 
 FOREIGN = with_split(r"[^\s\w]+[\r\n]*|\w+|\s+(?!\S)|\s+")
 
-MIXED = (
-    st.text(st.sampled_from("ab'sté 12٣½\n\t\x0b\x1c\x85\u00a0\u2028\u3000\u180e\ufeff\u0301_$\\{}.数"))
-    | st.text()
-)
+MIXED = st.text(st.sampled_from("ab'sté 12٣½\n\t\x0b\x1c\x85\u00a0\u2028\u3000\u180e\ufeff\u0301_$\\{}.数")) | st.text()
 
 
 @settings(deadline=None)
@@ -63,9 +58,7 @@ def test_a_count_is_the_length_of_the_encoding(text: str) -> None:
     assert OURS.count([text]).tolist() == [encoded(TRAINED, text)]  # remembered now
 
 
-@pytest.mark.parametrize(
-    "text", [*TEXTS[:3], "<|end_of_text|> is text", "a<|padding|>", "   ", "\x00\x00", "I'll 'll"]
-)
+@pytest.mark.parametrize("text", [*TEXTS[:3], "<|end_of_text|> is text", "a<|padding|>", "   ", "\x00\x00", "I'll 'll"])
 @pytest.mark.parametrize("data", [TRAINED, FOREIGN], ids=["ours", "foreign"])
 def test_any_tokenizer_counts_exactly(data: bytes, text: str) -> None:
     assert Tokenizer(data, name="t").count([text, text]).tolist() == [encoded(data, text)] * 2

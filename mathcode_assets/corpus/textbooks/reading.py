@@ -132,9 +132,7 @@ def screen_folder(
                 yield from (_judged(row, duplicate_of) for row in batch.to_pylist())
 
 
-def _screened(
-    file: PdfFile, pdf: PdfText, config: ScreeningConfig
-) -> tuple[dict[str, Any], list[pa.RecordBatch]]:
+def _screened(file: PdfFile, pdf: PdfText, config: ScreeningConfig) -> tuple[dict[str, Any], list[pa.RecordBatch]]:
     """The row of one PDF as far as it can be told alone, and its sketch if it may be kept."""
     row: dict[str, Any] = {
         "id": _doc_id(SOURCE, file[1], pdf.text),

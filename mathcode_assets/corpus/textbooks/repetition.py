@@ -42,9 +42,7 @@ def _repetition(paragraphs: list[str], words: list[frozenset[str]], at: int) -> 
     return 1, 1
 
 
-def _same_run(
-    paragraphs: list[str], words: list[frozenset[str]], first: int, second: int, period: int
-) -> bool:
+def _same_run(paragraphs: list[str], words: list[frozenset[str]], first: int, second: int, period: int) -> bool:
     if second + period > len(paragraphs):
         return False
     return all(_near_equal(paragraphs, words, first + step, second + step) for step in range(period))

@@ -119,9 +119,7 @@ def _outer_numbers(line: str) -> set[_Printed]:
 
 def _roman_value(numeral: str) -> int:
     values = [_ROMAN_DIGITS[digit] for digit in numeral]
-    return sum(
-        -value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True)
-    )
+    return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
 
 
 def _masked(line: str) -> str:

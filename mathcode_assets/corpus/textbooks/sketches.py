@@ -42,9 +42,7 @@ def sketch_documents(
     Raises:
         ValueError: documents and attributes are not the same rows in the same order.
     """
-    for batch, verdicts in zip(
-        documents, attributes if attributes is not None else repeat(None), strict=False
-    ):
+    for batch, verdicts in zip(documents, attributes if attributes is not None else repeat(None), strict=False):
         columns = batch.select(["doc_id", "source_file", "source_metadata"]).to_pylist()
         kept = _kept(batch, verdicts)
         rows = [_sketch(row, batch.column("text")[at].as_py()) for at, row in enumerate(columns) if kept[at]]

@@ -8,6 +8,7 @@ attributes are made with, so everything scored by it is made again.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ ROUND1 = "cc_en_math_round1"
 ROUND2 = "cc_en_math_round2"
 BOOKS = "synthetic_books"
 TOKENIZER = "tokenizer"
+# Of each label, among round 1's output; fewer teach nothing, and cross-fitting needs some in each fold.
+MIN_LABELLED = 12
 UNTRAINED_FILE = "untrained.txt"
 LABELLED_SOURCES = ("open_web_math", "cc_en")
 
@@ -192,8 +195,9 @@ def round2_classifier(workspace: Workspace, partition: str) -> FolderBuild:
 
     def given() -> Iterator[Example]:
         examples = cc_en_math.round2_examples(rows(round1), labels(), config)
-        if len({example.label for example in examples if example.split != TEST}) < 2:
-            # A small round 1 may let only one label through: then all labelled documents of the crawl teach.
+        taught = Counter(example.label for example in examples if example.split != TEST)
+        if min(taught[cc_en_math.MATH], taught[cc_en_math.OTHER]) < MIN_LABELLED:
+            # A small round 1 lets hardly anything else through: then all labelled documents of the crawl teach.
             examples = cc_en_math.round2_examples(rows(crawl), labels(), config)
         yield from examples
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from mathcode_assets.corpus import cc_en_math, openwebmath
 from mathcode_assets.defs.annotator import Annotator, annotator_of
@@ -18,7 +22,6 @@ from mathcode_assets.defs.assets.models import OPEN_WEB_MATH, ROUND1, ROUND2
 from mathcode_assets.defs.table_assets import LakeAsset, TableBuild
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.filtering.classifier import Classifier, load
-from mathcode_assets.filtering.tagging import tag_with_threshold
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Recipe
 
@@ -85,20 +88,21 @@ def _annotated(raw: Table, annotator: Annotator) -> TableBuild:
     )
 
 
-def _round(workspace: Workspace, partition: str, *, documents: str, model: str, threshold: float) -> TableBuild:
+Tagger = Callable[[Iterable[pa.RecordBatch], Classifier, Any], Iterator[pa.RecordBatch]]
+
+
+def _round(workspace: Workspace, partition: str, *, documents: str, model: str, config: Any, tag: Tagger) -> TableBuild:
     table = workspace.lake.table(documents, partition)
     counts: dict[str, dict[str, int]] = {}
     return TableBuild(
         recipe=Recipe(
             code_version=CODE_VERSION,
             inputs=input_versions(table),
-            config={"threshold": threshold},
+            config=config_dict(config),
             models={model: workspace.model_version(model)},
         ),
         batches=lambda: counted(
-            tag_with_threshold(
-                table.batches(columns=["doc_id", "text"]), classifier_of(workspace, model), threshold=threshold
-            ),
+            tag(table.batches(columns=["doc_id", "text"]), classifier_of(workspace, model), config),
             ["verdict", "reason"],
             counts,
         ),
@@ -107,15 +111,30 @@ def _round(workspace: Workspace, partition: str, *, documents: str, model: str, 
 
 
 def _round1(workspace: Workspace, partition: str) -> TableBuild:
-    """Round 1: how much a page of the crawl is like filtered OpenWebMath, `score` in [0, 1] (paper §2.1)."""
-    threshold = workspace.settings(ROUND1, cc_en_math.Round1Config).threshold
-    return _round(workspace, partition, documents="raw/cc_en", model=ROUND1, threshold=threshold)
+    """Round 1: how much a page of the crawl is like filtered OpenWebMath, `score` in [0, 1] (paper §2.1).
+
+    A pass for recall: round 2 decides. Pages with evident mathematics pass whatever their score.
+    """
+    return _round(
+        workspace,
+        partition,
+        documents="raw/cc_en",
+        model=ROUND1,
+        config=workspace.settings(ROUND1, cc_en_math.Round1Config),
+        tag=cc_en_math.tag_round1,
+    )
 
 
 def _round2(workspace: Workspace, partition: str) -> TableBuild:
     """Round 2: whether a page of round 1's output is mathematics, `score` in [0, 1] (paper §2.1)."""
-    threshold = workspace.settings(ROUND2, cc_en_math.Round2Config).threshold
-    return _round(workspace, partition, documents="filtered/cc_en_math_round1", model=ROUND2, threshold=threshold)
+    return _round(
+        workspace,
+        partition,
+        documents="filtered/cc_en_math_round1",
+        model=ROUND2,
+        config=workspace.settings(ROUND2, cc_en_math.Round2Config),
+        tag=cc_en_math.tag_round2,
+    )
 
 
 ASSETS: list[LakeAsset] = [

@@ -44,9 +44,7 @@ def endless_pdf_bytes(levels: int = 10, copies: int = 10) -> bytes:
     ]
     for level in range(levels):
         inner = b"/X << /X %d 0 R >>" % (7 + level)
-        form = b"/Type /XObject /Subtype /Form /BBox [0 0 612 842] /Resources << /XObject << " + inner[
-            3:
-        ].strip(b"<> ")
+        form = b"/Type /XObject /Subtype /Form /BBox [0 0 612 842] /Resources << /XObject << " + inner[3:].strip(b"<> ")
         objects.append(_stream(b"/X Do " * copies, form + b" >> >>"))
     leaf = b"/Type /XObject /Subtype /Form /BBox [0 0 612 842] /Resources << /Font << /F1 3 0 R >> >>"
     objects.append(_stream(b"BT /F1 11 Tf 60 780 Td (again) Tj ET", leaf))

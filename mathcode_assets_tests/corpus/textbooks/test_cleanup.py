@@ -28,9 +28,7 @@ def test_short_lines_without_end_keep_their_break():
 
 
 def test_pieces_of_a_formula_come_together():
-    text = clean_pages(
-        [page("where the binomial coefficient is", "\x12", "n", "k", "\x13", "=", "n!", "k!(n − k)!")]
-    )
+    text = clean_pages([page("where the binomial coefficient is", "\x12", "n", "k", "\x13", "=", "n!", "k!(n − k)!")])
     assert text == "where the binomial coefficient is ( n k ) = n! k!(n − k)!"
 
 
@@ -90,16 +88,14 @@ def test_roman_page_numbers_go():
 
 def test_a_result_at_the_foot_of_a_page_stays():
     pages = [
-        page(LONG, f"gap> {word};", result)
-        for word, result in [("a", "22"), ("b", "1024"), ("c", "7"), ("d", "22")]
+        page(LONG, f"gap> {word};", result) for word, result in [("a", "22"), ("b", "1024"), ("c", "7"), ("d", "22")]
     ]
     assert "a; 22" in clean_pages(pages).replace("\n", " ")
 
 
 def test_a_line_at_the_top_of_far_pages_is_no_head():
     pages = [
-        page(f"Page of words {number * 37 % 11} {'abcdefghij'[number]}", LONG, "end.", "x = 1")
-        for number in range(10)
+        page(f"Page of words {number * 37 % 11} {'abcdefghij'[number]}", LONG, "end.", "x = 1") for number in range(10)
     ]
     pages[0] = pages[4] = pages[9] = page("Example", LONG, "and an end.", "y = 2")
     assert clean_pages(pages).count("Example") == 3
@@ -123,8 +119,7 @@ def test_nothing_gives_nothing():
 
 def paragraphs(n: int) -> list[str]:
     return [
-        f"Paragraph {n} is about the number {n} and about {n * n}, which is its square, and {n**3}."
-        for n in range(n)
+        f"Paragraph {n} is about the number {n} and about {n * n}, which is its square, and {n**3}." for n in range(n)
     ]
 
 

@@ -46,9 +46,7 @@ def duplicates(
         {name: text if isinstance(text, str) else " ".join(text) for name, text in texts.items()},
         n_pages=n_pages,
     )
-    names = dict(
-        zip(batch.column("doc_id").to_pylist(), batch.column("source_file").to_pylist(), strict=True)
-    )
+    names = dict(zip(batch.column("doc_id").to_pylist(), batch.column("source_file").to_pylist(), strict=True))
     editions = find_editions(sketch_documents([batch]), EditionConfig(**config))
     check_batch(editions, TEXTBOOK_EDITION)
     return {names[row["doc_id"]]: (names[row["duplicate_of"]], row["rule"]) for row in editions.to_pylist()}
@@ -65,9 +63,7 @@ def test_equal_texts_are_one_and_the_shorter_name_stays():
 
 def test_an_edition_under_another_name_is_found():
     """Names need not be alike: aata-original.pdf and aata-20150812.pdf are two editions of one book."""
-    found = duplicates(
-        {"aata-original.pdf": BOOK, "aata-20150812.pdf": edited(BOOK, 0.2, 3)}, {"aata-original.pdf": 2}
-    )
+    found = duplicates({"aata-original.pdf": BOOK, "aata-20150812.pdf": edited(BOOK, 0.2, 3)}, {"aata-original.pdf": 2})
     assert found == {"aata-20150812.pdf": ("aata-original.pdf", "shared_text")}
 
 
@@ -81,10 +77,7 @@ def test_alike_names_need_alike_words():
     texts = {"algebra-notes-1.pdf": prose(3000, 4, 800), "algebra-notes-2.pdf": prose(3000, 5, 800)}
     assert duplicates(texts).popitem()[1][1] == "name_and_words"
     assert (
-        duplicates(
-            {"algebra-notes-1.pdf": prose(3000, 4, 90_000), "algebra-notes-2.pdf": prose(3000, 5, 90_000)}
-        )
-        == {}
+        duplicates({"algebra-notes-1.pdf": prose(3000, 4, 90_000), "algebra-notes-2.pdf": prose(3000, 5, 90_000)}) == {}
     )
 
 
@@ -100,9 +93,7 @@ def test_a_shared_licence_is_no_likeness():
 
 def test_most_pages_stay_then_the_longest_text():
     longer = [*BOOK, "appendix"]
-    assert duplicates({"a.pdf": BOOK, "b.pdf": longer}, {"a.pdf": 9, "b.pdf": 8}) == {
-        "b.pdf": ("a.pdf", "shared_text")
-    }
+    assert duplicates({"a.pdf": BOOK, "b.pdf": longer}, {"a.pdf": 9, "b.pdf": 8}) == {"b.pdf": ("a.pdf", "shared_text")}
     assert duplicates({"a.pdf": BOOK, "b.pdf": longer}) == {"a.pdf": ("b.pdf", "shared_text")}
 
 
@@ -110,8 +101,7 @@ def test_every_copy_points_at_one_that_stays():
     """One edition after another: the first and the last share too little to be the same book."""
     chain = [prose(3000, seed) for seed in range(10)]
     texts = {
-        f"edition{number}.pdf": [word for part in chain[number : number + 4] for word in part]
-        for number in range(6)
+        f"edition{number}.pdf": [word for part in chain[number : number + 4] for word in part] for number in range(6)
     }
     found = duplicates(texts, {f"edition{number}.pdf": 10 - number for number in range(6)})
     assert found == {
@@ -140,9 +130,7 @@ def test_no_book_and_texts_without_words():
 
 
 def test_sketches_only_of_what_is_kept():
-    batch = book_batch(
-        {"a.pdf": "cooking " * 100, "b.pdf": "Suppose the polynomial has a rational root. " * 100}
-    )
+    batch = book_batch({"a.pdf": "cooking " * 100, "b.pdf": "Suppose the polynomial has a rational root. " * 100})
     (sketches,) = sketch_documents([batch], tag_textbooks([batch]))
     check_batch(sketches, TEXTBOOK_SKETCH)
     assert sketches.column("source_file").to_pylist() == ["b.pdf"]

@@ -100,10 +100,7 @@ def test_more_text_than_allowed_is_damage(put):
 
 
 def test_a_file_that_reads_at_all_levels(put):
-    assert (
-        extract_pdf(put(endless_pdf_bytes(levels=2, copies=2)), ExtractionConfig(min_text_chars=1)).text
-        == "again"
-    )
+    assert extract_pdf(put(endless_pdf_bytes(levels=2, copies=2)), ExtractionConfig(min_text_chars=1)).text == "again"
 
 
 def test_a_reader_leaves_no_process(put):

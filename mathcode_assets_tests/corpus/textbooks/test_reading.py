@@ -13,12 +13,10 @@ from mathcode_assets.records import DOCUMENT, check_batch
 from mathcode_assets_tests.corpus.textbooks.pdfs import encrypted_pdf_bytes, pdf_bytes
 
 THEOREM = [
-    f"Theorem {n}. Every finite abelian group of order {n} has a subgroup of each order dividing {n}."
-    for n in range(9)
+    f"Theorem {n}. Every finite abelian group of order {n} has a subgroup of each order dividing {n}." for n in range(9)
 ]
 RECIPE = [
-    f"Step {n}. Stir the onions until they are golden, then add {n} spoons of stock and some salt."
-    for n in range(9)
+    f"Step {n}. Stir the onions until they are golden, then add {n} spoons of stock and some salt." for n in range(9)
 ]
 
 
@@ -95,7 +93,5 @@ def test_real_textbooks_get_the_status_they_should(shared_data):
         if "duplicate_of" in entry:  # of the pair, either: this one or its partner, and not both
             partner = Path(entry["duplicate_of"]).name
             assert sorted([rows[name]["status"], rows[partner]["status"]]) == ["duplicate", "kept"]
-        elif not any(
-            "duplicate_of" in other and Path(other["duplicate_of"]).name == name for other in manifest
-        ):
+        elif not any("duplicate_of" in other and Path(other["duplicate_of"]).name == name for other in manifest):
             assert rows[name]["status"] in allowed, name

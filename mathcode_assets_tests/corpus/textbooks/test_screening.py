@@ -11,9 +11,7 @@ from mathcode_assets.records import FILTER_ATTRIBUTES, check_batch
 from mathcode_assets_tests.corpus.textbooks.documents import book_batch
 
 ALGEBRA = "Suppose the polynomial has a rational root. By the lemma, its coefficients are integers. "
-COOKING = (
-    "Stir the onions until they are golden, add the stock, and let it simmer. Serve with bread and a salad. "
-)
+COOKING = "Stir the onions until they are golden, add the stock, and let it simmer. Serve with bread and a salad. "
 MANUAL = "The option takes an integer and sets the field. The function returns the module of the group. "
 SYMBOLS = "∀ε>0 ∃δ>0: |x−a|<δ ⇒ |f(x)−f(a)|<ε; así, la función es continua en a. "
 
