@@ -237,7 +237,7 @@ def manifest_metadata(manifest: Manifest, *, reused: bool, seconds: float) -> di
     metadata: dict[str, Any] = {
         "documents": manifest.n_rows,
         "dagster/row_count": manifest.n_rows,
-        "kept_share": _kept_share(manifest),
+        "kept_share": round(_kept_share(manifest), 4),
         "dropped": dg.MetadataValue.json(dict(accounting.dropped)),
         "quarantined": accounting.n_quarantined,
         "size_bytes": manifest.size_bytes,
