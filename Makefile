@@ -7,7 +7,7 @@ LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
 
-.PHONY: sample test check ui install clean help
+.PHONY: sample test check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ ui: install  ## the Dagster UI on the lake of `make sample`, at 127.0.0.1:3000
 	mkdir -p $(LAKE)/.dagster && cp -n dagster.yaml $(LAKE)/.dagster/ || true
 	MATHCODE_SOURCES=$(SOURCES) MATHCODE_ROOT=$(abspath $(LAKE)) DAGSTER_HOME=$(abspath $(LAKE))/.dagster \
 	  $(BIN)/dg dev --host 127.0.0.1 --port 3000
+
+readme: install  ## make the printed blocks of README.md and docs/ anew
+	$(BIN)/python -m docs.refresh_readme
 
 install: $(STAMP)  ## the environment in .venv
 

@@ -25,8 +25,8 @@ Shot = Callable[[Page, str], None]
 
 
 def graph(page: Page, base: str) -> None:
-    """Everything that one component's clean table is made from."""
-    page.goto(f"{base}/assets/clean/open_web_math?view=lineage&lineageScope=upstream&lineageDepth=9")
+    """What one component's filtered documents are made from, two steps back: near enough to read the nodes."""
+    page.goto(f"{base}/assets/filtered/open_web_math?view=lineage&lineageScope=upstream&lineageDepth=2")
     page.wait_for_timeout(SETTLE_MS)
 
 
@@ -49,6 +49,9 @@ def plots(page: Page, base: str) -> None:
     page.wait_for_timeout(SETTLE_MS)
     page.get_by_text("Plots", exact=True).click()
     page.wait_for_timeout(SETTLE_MS)
+    page.get_by_text("kept_share", exact=True).scroll_into_view_if_needed()
+    page.mouse.wheel(0, 600)
+    page.wait_for_timeout(SETTLE_MS)
 
 
 def red_check(page: Page, base: str) -> None:
@@ -58,6 +61,7 @@ def red_check(page: Page, base: str) -> None:
     page.get_by_text("Partitions", exact=True).last.click()
     page.wait_for_timeout(SETTLE_MS)
     page.locator("[class*=MiddleTruncate]:visible", has_text="leaky").last.click()
+    page.mouse.move(5, 5)  # away from the tooltip
     page.wait_for_timeout(SETTLE_MS)
 
 
@@ -77,7 +81,7 @@ def main(sample_url: str, leaky_url: str) -> None:
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1360, "height": 800})
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
         for base, shots in ((sample_url, OF_SAMPLE), (leaky_url, OF_LEAKY)):
             for name, take in shots.items():
                 take(page, base)

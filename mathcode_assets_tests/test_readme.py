@@ -21,6 +21,11 @@ from docs.readme_blocks import (
     with_blocks,
 )
 from mathcode_assets.cli import main
+from mathcode_assets.config import SOURCE_KEYS, parse_sources
+from mathcode_assets.defs.annotator import annotator_of
+from mathcode_assets.defs.assets.mixture import mixture_config
+from mathcode_assets.defs.checks import CheckConfig
+from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import ALL_SCHEMAS, schema_name
 from mathcode_assets.sample import sample_dir
 from mathcode_assets_tests.conftest import BuiltLake, drive
@@ -79,6 +84,17 @@ def test_every_link_into_the_repository_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_sources_file_shown_is_one(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    sources = parse_sources(text, name="README", folder=tmp_path)
+    assert set(sources.sources) == set(SOURCE_KEYS)
+    workspace = Workspace(sources)
+    assert workspace.settings("checks", CheckConfig) == CheckConfig()
+    assert mixture_config(workspace).components["code"].max_share == 0.2
+    annotator = annotator_of(workspace)
+    assert annotator is not None and annotator.model == "NAME"
 
 
 def test_images_are_small() -> None:

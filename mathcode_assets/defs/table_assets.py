@@ -162,7 +162,7 @@ class LakeAsset:
             partitions_def=partitions,
             group_name=self.group,
             description=inspect.getdoc(self.build),
-            kinds={"python", *self.kinds},
+            kinds={layer_of(self.key), *self.kinds},
             owners=[OWNER],
             metadata={**_code_reference(self.build), **_columns(self.schema), "table": self.key},
             automation_condition=self.automation,
@@ -201,6 +201,11 @@ class LakeAsset:
         return materialize
 
 
+def layer_of(key: str) -> str:
+    """What stands before the name in a key, as a kind: nodes of Dagster's graph show a key's last part alone."""
+    return key.split("/")[-2]
+
+
 def quarantine_key(key: str) -> str:
     """Where the records that `raw/<source>` could not read are kept: `quarantine/<source>`."""
     return "quarantine/" + key.split("/", 1)[1]
@@ -232,7 +237,7 @@ def manifest_metadata(manifest: Manifest, *, reused: bool, seconds: float) -> di
     metadata: dict[str, Any] = {
         "documents": manifest.n_rows,
         "dagster/row_count": manifest.n_rows,
-        "kept_share": _kept_share(manifest),
+        "kept_share": round(_kept_share(manifest), 4),
         "dropped": dg.MetadataValue.json(dict(accounting.dropped)),
         "quarantined": accounting.n_quarantined,
         "size_bytes": manifest.size_bytes,

@@ -20,7 +20,7 @@ from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
 from mathcode_assets.defs.checks import rows_add_up, rows_of
 from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY, TABLES_BY_NAME, ComponentTable
 from mathcode_assets.defs.partitions import partitions_def
-from mathcode_assets.defs.table_assets import OWNER, FolderBuild, LakeAsset, TableBuild
+from mathcode_assets.defs.table_assets import OWNER, FolderBuild, LakeAsset, TableBuild, layer_of
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.records import DUPLICATE_ATTRIBUTES, EXACT_DUPLICATE, FINGERPRINT, KEPT
 from mathcode_assets.storage.lake import Table
@@ -151,7 +151,7 @@ SPECS: list[dg.AssetSpec] = [
             f"Published by {INDEX_KEY}."
         ),
         owners=[OWNER],
-        kinds={"python", "parquet"},
+        kinds={layer_of(duplicates_key(component.name)), "parquet"},
         partitions_def=partitions_def(component.source),
     )
     for component in COMPONENT_TABLES

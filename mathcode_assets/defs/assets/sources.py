@@ -19,6 +19,7 @@ from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.storage.manifest import digest
 
 GROUP = "sources"
+KIND = {"dagster/kind/source": ""}  # observable sources take kinds as tags
 
 
 def source_definitions(lake_assets: Sequence[LakeAsset]) -> list[dg.SourceAsset]:
@@ -33,6 +34,7 @@ def _source(key: str, lake_assets: Sequence[LakeAsset]) -> dg.SourceAsset:
     @dg.observable_source_asset(
         key=dg.AssetKey(["source", key]),
         group_name=GROUP,
+        tags=KIND,
         partitions_def=partitions_def(key),
         description=f"The files of `{key}` in the sources file. One partition is a group of files, by fingerprint.",
         metadata={"sources_key": key},
@@ -69,6 +71,7 @@ def _listing() -> dg.SourceAsset:
     @dg.observable_source_asset(
         key=dg.AssetKey(LISTING_KEY.split("/")),
         group_name=GROUP,
+        tags=KIND,
         description="Which partitions each source has: changes when a file comes or goes, not when one changes.",
     )
     def observe(workspace: WorkspaceResource) -> dg.DataVersion:
@@ -82,6 +85,7 @@ def _benchmarks() -> dg.SourceAsset:
     @dg.observable_source_asset(
         key=dg.AssetKey(["source", "benchmarks"]),
         group_name=GROUP,
+        tags=KIND,
         description="The benchmark files of the sources file: test questions that must not be in the pile.",
     )
     def observe(workspace: WorkspaceResource) -> dg.DataVersion:

@@ -23,6 +23,7 @@ SPECS: list[dg.AssetSpec] = [
             "execution (paper §2.2). Not made yet."
         ),
         owners=[OWNER],
+        kinds={"translated", "parquet"},
         partitions_def=partitions_def(source),
     )
     for name, source in _READ_FROM.items()
