@@ -3,7 +3,8 @@
     build_definitions("sources.yaml", root="lake")
 
 The module's own `defs` (what `dg dev` loads) takes the sources file from MATHCODE_SOURCES, by
-default the embedded sample, and the lake's root from MATHCODE_ROOT.
+default the embedded sample, and the lake's root from MATHCODE_ROOT (for the sample by default
+`lake` in the current folder).
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def build_definitions(
     )
 
 
-defs = build_definitions(
-    os.environ.get("MATHCODE_SOURCES") or sample_dir() / "sources.yaml",
-    root=os.environ.get("MATHCODE_ROOT") or None,
-)
+_SOURCES = os.environ.get("MATHCODE_SOURCES")
+# The sample's sources file lies inside the package, where no lake belongs.
+_ROOT = os.environ.get("MATHCODE_ROOT") or (None if _SOURCES else str(Path("lake").absolute()))
+
+defs = build_definitions(_SOURCES or sample_dir() / "sources.yaml", root=_ROOT)
