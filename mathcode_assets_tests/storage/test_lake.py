@@ -34,12 +34,6 @@ def publish(lake: Lake, rows: list[dict[str, str]], *, recipe: Recipe = RECIPE, 
     return table
 
 
-@pytest.fixture(params=["local", "memory"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    """The same tests on a local folder and on an fsspec object store."""
-    return Lake(tmp_path / "lake") if request.param == "local" else Lake(f"memory://{tmp_path.name}/lake")
-
-
 def folder_content(table: Table) -> dict[str, bytes]:
     return {entry.name: entry.read_bytes() for entry in table.location.list()}
 
