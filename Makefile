@@ -25,7 +25,7 @@ check: install  ## lint, import rules, types
 	$(BIN)/pyrefly check
 
 ui: install  ## the Dagster UI on the lake of `make sample`, at 127.0.0.1:3000
-	mkdir -p $(LAKE)/.dagster && cp -n dagster.yaml $(LAKE)/.dagster/ || true
+	mkdir -p $(LAKE)/.dagster && cp dagster.yaml $(LAKE)/.dagster/dagster.yaml
 	MATHCODE_SOURCES=$(SOURCES) MATHCODE_ROOT=$(abspath $(LAKE)) DAGSTER_HOME=$(abspath $(LAKE))/.dagster \
 	  $(BIN)/dg dev --host 127.0.0.1 --port 3000
 

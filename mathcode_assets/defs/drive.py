@@ -6,6 +6,7 @@ not current is run. A partition that fails stops what is made from it, and nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +55,9 @@ class DriveReport:
         """Everything was made and no blocking check is red."""
         return not self.failures and all(check.passed or not check.is_blocking for check in self.checks)
 
+
+# The error's class with its modules, before its message.
+_CLASS_PATH = re.compile(r"^(?:\w+\.)*(\w+): ")
 
 Progress = Callable[[str], None]
 
@@ -174,7 +178,9 @@ class Driver:
         )
         made = {event.asset_key for event in result.get_asset_materialization_events() if event.asset_key}
         report.materialized += len(made)
-        report.checks.extend(_checks_of_run(members, partition, result))
+        checks = _checks_of_run(members, partition, result)
+        report.checks.extend(checks)
+        failed |= {(check.asset, partition) for check in checks if check.is_blocking and not check.passed}
         steps = _failed_steps(members, result)
         report.failures += [Failure(asset=asset.key, partition=partition, reason=reason) for asset, reason in steps]
         failed |= {(asset.key, partition) for asset, _ in steps}
@@ -264,8 +270,10 @@ def _failed_steps(members: Sequence[LakeAsset], result: dg.ExecuteInProcessResul
             wrapped = event.step_failure_data.error
             # Dagster wraps what the step raised; what that was raised from is its own affair.
             error = wrapped.cause if wrapped is not None and wrapped.cause is not None else wrapped
+            if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+                continue  # the red check says it
             reason = " ".join((error.message if error else "failed").split())
-            found.append((by_step[event.step_key], reason))
+            found.append((by_step[event.step_key], _CLASS_PATH.sub(r"\1: ", reason)))
     return found
 
 
