@@ -248,16 +248,15 @@ def _checks_of_run(
             blocking = {check.name: check.blocking for check in member.checks} | {
                 name: True for name in member.separate_checks
             }
-            records.append(
-                CheckRecord(
-                    asset=member.key,
-                    partition=partition,
-                    name=found.check_name,
-                    passed=found.passed,
-                    is_blocking=blocking.get(found.check_name, True),
-                    description=found.description or "",
-                )
+            record = CheckRecord(
+                asset=member.key,
+                partition=partition,
+                name=found.check_name,
+                passed=found.passed,
+                is_blocking=blocking[found.check_name],
+                description=found.description or "",
             )
+            records.append(record)
     return records
 
 

@@ -51,11 +51,13 @@ class FolderBuild:
     """How to make an artifact: `make(folder)` fills an empty local folder and returns counts and facts.
 
     published: tables that `make` published besides, appended as it goes; Dagster is told of each.
+    expected: tables it will have published; where one is gone, the artifact is not current.
     """
 
     recipe: Recipe
     make: Callable[[Path], tuple[Accounting, Mapping[str, Any]]]
     published: list[Table] = field(default_factory=list)
+    expected: Sequence[Table] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,7 @@ class LakeAsset:
         """
         table = workspace.lake.table(self.key, partition)
         build = self.build(workspace, partition)
-        if workspace.lake.is_current(table, build.recipe) and _is_whole(table):
+        if _is_current(workspace, table, build) and _is_whole(table):
             return table.manifest(), True, []
         if isinstance(build, FolderBuild):
             with workspace.work_folder() as folder:
@@ -150,7 +152,7 @@ class LakeAsset:
     def is_current(self, workspace: Workspace, partition: str) -> bool:
         """Whether materializing the partition would change nothing."""
         table = workspace.lake.table(self.key, partition)
-        return workspace.lake.is_current(table, self.build(workspace, partition).recipe)
+        return _is_current(workspace, table, self.build(workspace, partition))
 
     def definition(self) -> dg.AssetsDefinition:
         """The Dagster asset."""
@@ -249,6 +251,12 @@ def manifest_metadata(manifest: Manifest, *, reused: bool, seconds: float) -> di
     if manifest.n_tokens is not None:
         metadata |= {"tokens": manifest.n_tokens, "tokenizer": manifest.tokenizer}
     return metadata | {key: _shown(value) for key, value in manifest.facts.items()}
+
+
+def _is_current(workspace: Workspace, table: Table, build: Build) -> bool:
+    """Published by the same recipe, with everything that its step publishes besides."""
+    others = build.expected if isinstance(build, FolderBuild) else ()
+    return workspace.lake.is_current(table, build.recipe) and all(other.find_manifest() for other in others)
 
 
 def _is_whole(table: Table) -> bool:

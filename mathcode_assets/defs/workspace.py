@@ -67,14 +67,6 @@ class Workspace:
         """
         return self.lake.table(key, partition).manifest().data_version
 
-    def versions(self, key: str, source: str) -> dict[str, str]:
-        """Data versions of all partitions of a table that its source has now, by `key[partition]`.
-
-        Raises:
-            NotPublished: one is missing.
-        """
-        return {f"{key}[{p}]": self.version(key, p) for p in sorted(self.partitions(source))}
-
     def tables(self, key: str, source: str) -> list[Table]:
         """The partitions of a table that its source has now, sorted by key."""
         return [self.lake.table(key, partition) for partition in sorted(self.partitions(source))]

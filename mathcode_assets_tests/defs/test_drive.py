@@ -224,12 +224,15 @@ class TestAnUnreadableFile:
         assert not after.report.is_complete
 
 
-@pytest.mark.parametrize("damage", ["missing", "changed"])
+@pytest.mark.parametrize("damage", ["missing", "changed", "verdicts lost"])
 def test_a_damaged_lake_is_mended(sample_copy: Rebuild, tmp_path: Path, damage: str) -> None:
     before = contents(tmp_path / "lake" / "mixture")
     file = next((tmp_path / "lake" / "filtered" / "code_python").rglob("*.parquet"))
     if damage == "missing":
         file.unlink()
+    elif damage == "verdicts lost":
+        shutil.rmtree(tmp_path / "lake" / "attributes" / "duplicates" / "code_python")
+        shutil.rmtree(tmp_path / "lake" / "clean" / "code_python")
     else:
         file.write_bytes(file.read_bytes()[:-1] + b"x")
     after = sample_copy()

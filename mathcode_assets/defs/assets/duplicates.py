@@ -18,7 +18,7 @@ from mathcode_assets.deduplication.exact import ExactConfig, PartitionVerdicts, 
 from mathcode_assets.defs.assets.consolidated import counted, input_versions, verdict_counts
 from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
 from mathcode_assets.defs.checks import rows_add_up, rows_of
-from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY, TABLES_BY_NAME, ComponentTable
+from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY, ComponentTable
 from mathcode_assets.defs.partitions import partitions_def
 from mathcode_assets.defs.table_assets import OWNER, FolderBuild, LakeAsset, TableBuild, layer_of
 from mathcode_assets.defs.workspace import Workspace, config_dict
@@ -92,7 +92,8 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
         inputs=input_versions(*(table for _, table in fingerprints)),
         config={name: list(v) if isinstance(v, tuple) else v for name, v in config_dict(config).items()},
     )
-    return FolderBuild(recipe=recipe, make=make, published=published)
+    expected = [workspace.lake.table(duplicates_key(c.name), table.partition) for c, table in fingerprints]
+    return FolderBuild(recipe=recipe, make=make, published=published, expected=expected)
 
 
 def _publish_verdicts(workspace: Workspace, verdicts: PartitionVerdicts) -> Manifest:
@@ -107,11 +108,6 @@ def _publish_verdicts(workspace: Workspace, verdicts: PartitionVerdicts) -> Mani
         accounting=lambda n_rows: Accounting(n_in=n_rows, n_kept=n_rows),
         facts=lambda: {"verdict": {}, **verdict_counts(counts)},
     )
-
-
-def source_of(key: str) -> str:
-    """The source whose partitions a table of duplicate verdicts has."""
-    return TABLES_BY_NAME[key.rsplit("/", 1)[1]].source
 
 
 ASSETS: list[LakeAsset] = [
