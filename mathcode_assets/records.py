@@ -27,6 +27,11 @@ DROPPED = "dropped"
 EXACT_DUPLICATE = "exact_duplicate"
 NEAR_DUPLICATE = "near_duplicate"
 
+# Verdicts of a computation, as the `verify` command writes them.
+VERIFIED = "verified"
+REFUTED = "refuted"
+UNVERIFIABLE = "unverifiable"
+
 # Verdicts of decontamination, as the `decontaminate` command writes them.
 CLEAN = "clean"
 NEAR = "near"
@@ -138,6 +143,66 @@ CONTAMINATION_ATTRIBUTES = _schema(
     ],
 )
 
+COMPLETION = _schema(
+    "completion/1",
+    [
+        _field("doc_id", pa.string(), "document the request was made of"),
+        _field("chunk", pa.int32(), "0-based number of the passage within the document"),
+        _field("chunk_start", pa.int64(), "first character of the passage in the document's text"),
+        _field("chunk_end", pa.int64(), "one past its last character"),
+        _field("request_key", pa.string(), "64 hex digits: sha256 of every resolved field of the request"),
+        _field("generator", pa.string(), "model@revision, or name@version of the rules that answered"),
+        _field("prompt_version", pa.string(), "version of the prompt's wording"),
+        _field("status", pa.string(), "ok or failed"),
+        _field("text", pa.large_string(), "the answer as it came; empty where failed"),
+        _field("error", pa.string(), "why there is no answer; empty where ok"),
+        _field("finish_reason", pa.string(), "as the server says it: stop, length, ..."),
+        _field("prompt_tokens", pa.int32(), "as billed; 0 where rules answered"),
+        _field("completion_tokens", pa.int32(), "as billed; 0 where rules answered"),
+    ],
+)
+
+_COMPUTATION_FIELDS = [
+    _field("computation_id", pa.string(), "32 hex digits: hash of doc_id, chunk, number and contents"),
+    _field("doc_id", pa.string(), "document the computation was found in"),
+    _field("chunk", pa.int32(), "0-based number of the passage within the document"),
+    _field("computation", pa.int32(), "0-based number of the computation within the passage"),
+    _field("conditions", pa.large_string(), "what has to be known, in words and LaTeX; may be empty"),
+    _field("expression", pa.large_string(), "what is computed, LaTeX without delimiters where there were any"),
+    _field("result", pa.large_string(), "the stated result, as the answer states it"),
+    _field("language", pa.string(), "python or octave"),
+    _field("code", pa.large_string(), "the program that computes the result, without its fence"),
+    _field("span_start", pa.int64(), "first character of the expression in the document", nullable=True),
+    _field("span_end", pa.int64(), "one past its last; null where it does not occur literally", nullable=True),
+    _field("generator", pa.string(), "as in the completions"),
+    _field("request_key", pa.string(), "as in the completions"),
+    _field("problem", pa.string(), "why it cannot be used, snake_case, e.g. no_code; empty where it can"),
+    _field("raw", pa.large_string(), "the part of the answer it was read from; empty where there is no problem"),
+]
+
+COMPUTATION = _schema("computation/1", _COMPUTATION_FIELDS)
+
+VERIFIED_COMPUTATION = _schema(
+    "verified_computation/1",
+    [
+        *_COMPUTATION_FIELDS,
+        _field("status", pa.string(), "of the execution: ok, error, timeout, ..., not_run where there is a problem"),
+        _field("stdout", pa.large_string(), "what the program printed"),
+        _field("stderr", pa.large_string(), "what it wrote to stderr, cut to 4,000 characters"),
+        _field("exit_code", pa.int32(), "null where a signal or the supervisor ended it", nullable=True),
+        _field("tier", pa.string(), "isolation it ran under: namespace or landlock"),
+        _field("verdict", pa.string(), "verified, refuted or unverifiable"),
+        _field("method", pa.string(), "how the verdict came about, snake_case"),
+        _field("evidence", pa.large_string(), "the two values that were compared, in words"),
+        _field("source", pa.string(), "key in the sources file of the document"),
+        _field("source_id", pa.string(), "of the document"),
+        _field("source_uri", pa.string(), "of the document"),
+        _field("licence", pa.string(), "of the document"),
+        _field("prompt_tokens", pa.float64(), "this computation's share of the request's prompt tokens"),
+        _field("completion_tokens", pa.float64(), "its share of the answer's tokens"),
+    ],
+)
+
 NGRAM_OVERLAP = _schema(
     "ngram_overlap/1",
     [
@@ -206,6 +271,9 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     FINGERPRINT,
     DUPLICATE_ATTRIBUTES,
     CONTAMINATION_ATTRIBUTES,
+    COMPLETION,
+    COMPUTATION,
+    VERIFIED_COMPUTATION,
     NGRAM_OVERLAP,
     BENCHMARK_ITEM,
     LABEL,

@@ -1,0 +1,1 @@
+"""LaTeX mathematics: found in text, parsed, written as Python."""

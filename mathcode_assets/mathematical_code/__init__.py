@@ -1,0 +1,1 @@
+"""Model-translated mathematical code: passages, prompts, extraction, pairing (paper section 2)."""

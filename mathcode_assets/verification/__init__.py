@@ -1,0 +1,1 @@
+"""A stated result against a program's output: verified, refuted or unverifiable."""
