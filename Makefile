@@ -41,6 +41,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	infra/install_system_packages.sh
 	touch $(STAMP)
 
 clean:  ## remove the lake of the sample; the environment stays

@@ -16,14 +16,17 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from mathcode_assets.definitions import build_definitions
-from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY
+from mathcode_assets.defs.components import FILTERED_TABLES, LISTING_KEY, TRANSLATED_TABLES
 from mathcode_assets.sample import sample_dir
 
-COMPONENTS = tuple(dict.fromkeys(table.group for table in COMPONENT_TABLES))
-COMPONENT_OF_SOURCE = {table.source: table.group for table in COMPONENT_TABLES}
+COMPONENTS = tuple(dict.fromkeys(table.group for table in FILTERED_TABLES))
+COMPONENT_OF_SOURCE = {table.source: table.group for table in FILTERED_TABLES}
+# Translated documents go through the steps of a shard again, by themselves: one box for all of it.
+TRANSLATED = "mathematical_code"
+TRANSLATED_LAYERS = ("completions", "computations", "translated", "separated")
+TRANSLATED_NAMES = ("translated_duplicates", *(table.name for table in TRANSLATED_TABLES))
 # The boxes that every shard goes through, drawn together, so that one arrow leads there from a component.
 SHARD_STEPS = ("fingerprints", "index/duplicates", "duplicates", "index/benchmarks", "contamination", "clean")
-NOT_MADE_YET = ("translated",)
 
 
 def assets() -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -51,7 +54,9 @@ def box_of(key: str, group: str) -> str:
         return key
     if layer == "source":
         return COMPONENT_OF_SOURCE[name]
-    if layer in ("clean", "translated", "models", "promoted"):
+    if group == TRANSLATED or name.rsplit("/", 1)[-1] in TRANSLATED_NAMES:
+        return TRANSLATED
+    if layer in ("clean", "models", "promoted"):
         return layer
     if layer == "attributes" and "/" in name:
         return name.split("/")[0]
@@ -113,10 +118,8 @@ def render() -> str:
         for box in (*COMPONENTS, "promoted", *SHARD_STEPS, *rest)
         for origin in sorted(edges.get(box, ()))
     )
-    promoted = ("models", "promoted")  # by a person, never by itself
-    dotted = {promoted, *((_name("clean"), _name(box)) for box in NOT_MADE_YET)}
-    lines += [f"  {a} {'-.->' if (a, b) in dotted else '-->'} {b}" for a, b in arrows]
-    lines += [f"  style {_name(box)} stroke-dasharray: 4 4" for box in NOT_MADE_YET]
+    by_a_person = ("models", "promoted")
+    lines += [f"  {a} {'-.->' if (a, b) == by_a_person else '-->'} {b}" for a, b in arrows]
     return "\n".join(lines)
 
 
@@ -127,14 +130,16 @@ def _name(box: str) -> str:
 def _box(box: str, keys: Iterable[str]) -> str:
     """One box: its name in bold where it stands for a component, and its assets in order, alike ones folded."""
     folded = list(dict.fromkeys(_folded(key) for key in keys))
-    note = ["not made yet"] if box in NOT_MADE_YET else []
-    title = [f"<b>{box}</b>"] if box in COMPONENTS else []
-    return f'  {_name(box)}["{"<br/>".join([*title, *folded, *note])}"]'
+    title = [f"<b>{box}</b>"] if box in (*COMPONENTS, TRANSLATED) else []
+    return f'  {_name(box)}["{"<br/>".join([*title, *folded])}"]'
 
 
 def _folded(key: str) -> str:
     """attributes/contamination/synthetic -> attributes/contamination/*, raw/starcoder_python -> raw/starcoder_*."""
-    if key.count("/") > 1 or key.split("/")[0] in ("clean", "models", "promoted", "translated"):
+    layer, name = key.rsplit("/", 1)
+    if name in TRANSLATED_NAMES and layer != "index":
+        return f"{layer}/translated_*"
+    if key.count("/") > 1 or layer in ("clean", "models", "promoted", *TRANSLATED_LAYERS):
         return key.rsplit("/", 1)[0] + "/*"
     return re.sub(r"/(starcoder|code)_\w+$", r"/\1_*", key)
 

@@ -63,14 +63,16 @@ class ExactConfig:
         "code_jupyter_structured",
         "code_jupyter_scripts",
         "synthetic",
-        "mathematical_code",
+        "translated_open_web_math",
+        "translated_cc_en_math",
     )
     # Translated documents hold Python in fences, where indentation matters too.
     code_components: Sequence[str] = (
         "code_python",
         "code_jupyter_structured",
         "code_jupyter_scripts",
-        "mathematical_code",
+        "translated_open_web_math",
+        "translated_cc_en_math",
     )
     n_buckets: int = 64
 

@@ -17,7 +17,16 @@ import pyarrow.compute as pc
 from mathcode_assets.defs.previews import markdown_cell, markdown_table
 from mathcode_assets.defs.table_assets import Outcome, TableCheck
 from mathcode_assets.defs.workspace import Workspace
-from mathcode_assets.records import CONTAMINATED, EXACT_DUPLICATE, NEAR_DUPLICATE, UNKNOWN_LICENCE, schema_name
+from mathcode_assets.records import (
+    CONTAMINATED,
+    EXACT_DUPLICATE,
+    NEAR_DUPLICATE,
+    REFUTED,
+    UNKNOWN_LICENCE,
+    UNVERIFIABLE,
+    VERIFIED,
+    schema_name,
+)
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Manifest, ManifestError
 
@@ -33,6 +42,8 @@ class CheckConfig:
     min_licence_known_share: of a shard's documents, a warning.
     max_formula_loss: share of a textbook's characters that have no Unicode meaning, a warning.
     min_model_precision: of a classifier on its held-out labels, a warning.
+    min_verified_share: of a shard's computations, a warning: below it the model states results that its own
+        programs do not bear out, or writes programs that do not run.
     max_tokens: of the pile; None is no budget. A warning.
     """
 
@@ -42,6 +53,7 @@ class CheckConfig:
     min_licence_known_share: float = 0.50
     max_formula_loss: float = 0.02
     min_model_precision: float = 0.80
+    min_verified_share: float = 0.30
     max_tokens: int | None = None
 
 
@@ -248,6 +260,20 @@ def _formula_loss(workspace: Workspace, table: Table, manifest: Manifest) -> Out
     )
 
 
+def _verified_share(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
+    limit = workspace.settings("checks", CheckConfig).min_verified_share
+    verdicts = manifest.facts.get("verdict", {})
+    counts = {verdict: verdicts.get(verdict, 0) for verdict in (VERIFIED, REFUTED, UNVERIFIABLE)}
+    n_all = sum(counts.values())
+    share = counts[VERIFIED] / n_all if n_all else 1.0
+    shown = ", ".join(f"{verdict} {n}" for verdict, n in counts.items())
+    return Outcome(
+        passed=share >= limit,
+        description=f"{shown}: {share:.1%} of {n_all} computations verified, wanted {limit:.1%}",
+        metadata={"share": round(share, 4), "limit": limit, **counts},
+    )
+
+
 def _token_budget(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
     limit = workspace.settings("checks", CheckConfig).max_tokens
     n_tokens = manifest.n_tokens or 0
@@ -299,6 +325,11 @@ FORMULA_LOSS = TableCheck(
     name="formula_loss",
     description="The share of characters that text extraction could not map to Unicode: glyphs of formulas, mostly.",
     evaluate=_formula_loss,
+)
+VERIFIED_SHARE = TableCheck(
+    name="verified_share",
+    description="The share of this shard's computations whose program prints the stated result.",
+    evaluate=_verified_share,
 )
 TOKEN_BUDGET = TableCheck(
     name="token_budget",

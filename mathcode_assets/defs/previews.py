@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from mathcode_assets.defs.workspace import Workspace
-from mathcode_assets.records import CLEAN, KEPT
+from mathcode_assets.records import CLEAN, KEPT, REFUTED, UNVERIFIABLE, VERIFIED
 from mathcode_assets.storage.lake import Table
 
 PREVIEW_ROWS = 5
@@ -44,6 +44,18 @@ def decisions_preview(workspace: Workspace, table: Table, documents: Table) -> d
         "preview_kept": _markdown(names, kept[:PREVIEW_ROWS]),
         "preview_dropped": _markdown(names, dropped[:PREVIEW_ROWS]),
     }
+
+
+def computations_preview(workspace: Workspace, table: Table) -> dict[str, Any]:
+    """Computations of each verdict side by side: what was stated, what the program printed, and why."""
+    columns = ["expression", "result", "stdout", "verdict", "method", "evidence", "source_uri"]
+    found: dict[str, list[tuple[Any, ...]]] = {VERIFIED: [], REFUTED: [], UNVERIFIABLE: []}
+    for row in islice(_rows(table, columns), HEAD_ROWS):
+        shown = found[row["verdict"]]
+        if len(shown) < PREVIEW_ROWS:
+            shown.append(tuple(row[name] for name in columns if name != "verdict"))
+    names = ["expression", "stated", "printed", "method", "evidence", "document"]
+    return {f"preview_{verdict}": _markdown(names, rows) for verdict, rows in found.items()}
 
 
 def markdown_table(names: list[str], rows: Iterable[Iterable[Any]]) -> str:

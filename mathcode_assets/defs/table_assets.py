@@ -35,6 +35,8 @@ class TableBuild:
 
     accounting, n_tokens, facts and quarantine are called once the batches were consumed; the
     quarantined records are published beside the table, before it.
+    run_facts: what holds of this run and not of the table (requests sent, seconds): told to Dagster, not
+        published, so that the same inputs give the same bytes.
     """
 
     recipe: Recipe
@@ -43,6 +45,7 @@ class TableBuild:
     n_tokens: Callable[[], int] | None = None
     tokenizer: str | None = None
     facts: Callable[[], Mapping[str, Any]] | None = None
+    run_facts: Callable[[], Mapping[str, Any]] | None = None
     quarantine: Callable[[], Iterable[pa.RecordBatch]] | None = None
 
 
@@ -82,6 +85,20 @@ class TableCheck:
     blocking: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What materializing a partition came to.
+
+    manifest: of the partition; reused: it was current, and nothing was computed.
+    others: tables that were published with it; run_facts: see `TableBuild`.
+    """
+
+    manifest: Manifest
+    reused: bool = False
+    others: Sequence[Table] = ()
+    run_facts: Mapping[str, Any] = field(default_factory=dict)
+
+
 Build = TableBuild | FolderBuild
 Preview = Callable[[Workspace, Table], Mapping[str, Any]]
 
@@ -108,22 +125,19 @@ class LakeAsset:
         """The key as Dagster writes it."""
         return dg.AssetKey(self.key.split("/"))
 
-    def publish(self, workspace: Workspace, partition: str) -> tuple[Manifest, bool, list[Table]]:
-        """Make the partition, or find that it is current.
-
-        Returns its manifest, whether it was reused, and other tables that were published with it.
-        """
+    def publish(self, workspace: Workspace, partition: str) -> Published:
+        """Make the partition, or find that it is current."""
         table = workspace.lake.table(self.key, partition)
         build = self.build(workspace, partition)
         if _is_current(workspace, table, build) and _is_whole(table):
-            return table.manifest(), True, []
+            return Published(manifest=table.manifest(), reused=True)
         if isinstance(build, FolderBuild):
             with workspace.work_folder() as folder:
                 accounting, facts = build.make(folder)
                 manifest = workspace.lake.publish_folder(
                     table, folder=folder, recipe=build.recipe, accounting=accounting, facts=facts
                 )
-            return manifest, False, build.published
+            return Published(manifest=manifest, others=build.published)
         assert self.schema is not None, f"{self.key} builds a table, but names no schema"
         manifest = workspace.lake.publish(
             table,
@@ -135,7 +149,7 @@ class LakeAsset:
             tokenizer=build.tokenizer,
             facts=build.facts,
         )
-        return manifest, False, []
+        return Published(manifest=manifest, run_facts=build.run_facts() if build.run_facts else {})
 
     def _account(self, workspace: Workspace, partition: str, build: TableBuild, n_rows: int) -> Accounting:
         """Publish what was quarantined before the table that counts it, then count."""
@@ -185,17 +199,19 @@ class LakeAsset:
             opened = workspace.open()
             partition = context.partition_key if context.has_partition_key else WHOLE
             started = time.perf_counter()
-            manifest, reused, others = self.publish(opened, partition)
+            published = self.publish(opened, partition)
+            manifest = published.manifest
             seconds = time.perf_counter() - started
             table = opened.lake.table(self.key, partition)
-            for other in others:
+            for other in published.others:
                 context.log_event(_materialization(other))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(manifest.data_version),
                 # Previews first: what a person opens the page for stands above the fold.
                 metadata={
                     **(self.preview(opened, table) if self.preview else {}),
-                    **manifest_metadata(manifest, reused=reused, seconds=seconds),
+                    **manifest_metadata(manifest, reused=published.reused, seconds=seconds),
+                    **{key: _shown(value) for key, value in published.run_facts.items()},
                 },
                 check_results=[check_result(check, check.evaluate(opened, table, manifest)) for check in self.checks],
             )

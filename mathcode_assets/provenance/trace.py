@@ -5,6 +5,9 @@ Works on a DuckDB connection in which each table of the lake is a view: the asse
 `attributes__contamination__cc_en_math`, `attributes__duplicates__cc_en_math`, `clean__cc_en_math`,
 `mixture__mathcode_pile`), with a further column `partition`. A document keeps its doc_id from
 the raw table to the pile, so the way is a look-up of one id in every view that has the column.
+A document that was translated has its computations beside it; what was written of them
+(`translated__open_web_math`) is a document of its own that names it, so the trace of either names
+the other.
 
 Not covered: a record that never became a document (quarantined, an unreadable file) has no doc_id;
 it stands in the quarantine table of its partition.
@@ -35,9 +38,14 @@ _LAYERS: tuple[tuple[str, str, int], ...] = (
     ("attributes__", "filter", 1),
     ("filtered__", "filtered", 1),
     ("translated__", "translated", 2),
+    ("separated__", "", 0),  # the same computations as in translated__, written another way
     ("clean__", "clean", 5),
     ("mixture__", "pile", 6),
+    ("completions__", "completion", 7),
+    ("computations__", "computation", 8),
 )
+# What is made of a document and does not carry it on.
+_BESIDE = ("completion", "computation")
 _ROUND = re.compile(r"_round(\d+)$")
 
 _SOURCE_FACTS = (
@@ -59,7 +67,11 @@ _FACTS: Mapping[str, tuple[str, ...]] = {
     "deduplication": ("duplicate_of", "duplicate_component", "cluster"),
     "clean": ("n_tokens",),
     "pile": ("component", "n_tokens", "repetition", "licence", "source_uri"),
+    "completion": ("chunk", "generator", "prompt_version", "status", "error", "prompt_tokens", "completion_tokens"),
+    "computation": ("computation_id", "expression", "result", "status", "stdout", "method", "evidence", "generator"),
 }
+# In the source_metadata of a translated document: the document it was made of.
+_MADE_FROM = "$.source_doc_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +79,8 @@ class Step:
     """One row of one table that speaks of the document.
 
     Attributes:
-        stage: one of source, filter, filtered, translated, decontamination, deduplication, clean, pile.
+        stage: one of source, filter, filtered, translated, decontamination, deduplication, clean, pile,
+            completion, computation.
         table: the view.
         partition: the row's partition, empty where the view has no such column.
         verdict: of an attributes table; empty for a table of documents.
@@ -101,12 +114,16 @@ class Trace:
         doc_id: the document.
         steps: in the order of the graph, within a stage by table and partition.
         absorbed: copies elsewhere that went in favour of this one.
+        made_from: doc_id of the document that this one was translated from; empty if it was not.
+        made_into: doc_ids of the documents that were translated from this one.
         ended: where the way ends, in one sentence.
     """
 
     doc_id: str
     steps: tuple[Step, ...]
     absorbed: tuple[AbsorbedCopy, ...]
+    made_from: str
+    made_into: tuple[str, ...]
     ended: str
 
 
@@ -117,6 +134,8 @@ def trace(connection: duckdb.DuckDBPyConnection, needle: str) -> list[Trace]:
         connection: with the lake's views; only read.
         needle: a doc_id, a source_id, or a source_uri. Several documents may share the last two.
     """
+    if not needle:
+        return []  # the empty source_uri of a document without one is not its name
     views = _views(connection)
     return [_trace_document(connection, views, doc_id) for doc_id in _doc_ids(connection, views, needle)]
 
@@ -129,6 +148,10 @@ def render_trace(way: Trace) -> str:
         place = step.table + (f" [{step.partition}]" if step.partition else "")
         lines.append("  ".join(part for part in (f"{step.stage:<16}", place, verdict) if part))
         lines += [f"    {name:<20}{_shown(value)}" for name, value in step.facts.items()]
+    if way.made_from:
+        lines += ["", f"translated from document {way.made_from}"]
+    if way.made_into:
+        lines += ["", f"translated into: {', '.join(way.made_into)}"]
     if way.absorbed:
         lines += ["", f"copies that went in favour of this one: {len(way.absorbed)}"]
         lines += [f"    {c.doc_id}  {c.component} [{c.partition}]  {c.verdict}" for c in way.absorbed]
@@ -175,6 +198,8 @@ def _trace_document(connection: duckdb.DuckDBPyConnection, views: Mapping[str, S
         doc_id=doc_id,
         steps=tuple(steps),
         absorbed=tuple(_absorbed(connection, views, doc_id)),
+        made_from=_made_from(connection, views, doc_id),
+        made_into=_made_into(connection, views, doc_id),
         ended=_ended(steps),
     )
 
@@ -212,6 +237,29 @@ def _absorbed(
             yield AbsorbedCopy(doc_id=other, component=component, partition=str(where), verdict=verdict)
 
 
+def _made_from(connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence[str]], doc_id: str) -> str:
+    """The document that this translated one names, empty if it is none."""
+    for table in views:
+        if _stage(table) == "translated":
+            query = f"SELECT source_metadata->>'{_MADE_FROM}' FROM {_quoted(table)} WHERE doc_id = $id"
+            row = connection.execute(query, {"id": doc_id}).fetchone()
+            if row and row[0]:
+                return str(row[0])
+    return ""
+
+
+def _made_into(
+    connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence[str]], doc_id: str
+) -> tuple[str, ...]:
+    """The translated documents that name this one."""
+    found: set[str] = set()
+    for table in views:
+        if _stage(table) == "translated":
+            query = f"SELECT doc_id FROM {_quoted(table)} WHERE source_metadata->>'{_MADE_FROM}' = $id"
+            found.update(row[0] for row in connection.execute(query, {"id": doc_id}).fetchall())
+    return tuple(sorted(found))
+
+
 def _ended(steps: Sequence[Step]) -> str:
     """Where the way ends: the pile, else the reasons for leaving, else the last table that has it."""
     pile = [step for step in steps if step.stage == "pile"]
@@ -221,7 +269,7 @@ def _ended(steps: Sequence[Step]) -> str:
     reasons = [reason for step in steps if (reason := _why_left(step))]
     if reasons:
         return "not in the pile: " + "; ".join(reasons)
-    last = steps[-1]
+    last = [step for step in steps if step.stage not in _BESIDE][-1]
     if last.stage == "clean":
         return "not in the pile: left out by the mixture's weight or cap, or the pile is older than this"
     return f"not in the pile: no table after {last.table} has it (not built yet, or its shard is withheld)"

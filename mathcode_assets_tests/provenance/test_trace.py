@@ -17,6 +17,7 @@ from mathcode_assets.records import (
     DUPLICATE_ATTRIBUTES,
     FILTER_ATTRIBUTES,
     PILE_DOCUMENT,
+    VERIFIED_COMPUTATION,
     batch_of,
 )
 
@@ -27,6 +28,7 @@ DOCUMENTS = {
     "leak": "Natalia sold clips",
     "spare": "left out by a weight",
     "fresh": "not further than the filter",
+    "paired": "two and two",
 }
 
 
@@ -77,6 +79,17 @@ def duplicate(doc_id: str, of: str | None = None, component: str | None = None) 
     }
 
 
+def computation(doc_id: str, verdict: str) -> dict[str, Any]:
+    """A row of computations/*; what a trace does not show is empty."""
+    empty: dict[str, Any] = {
+        field.name: None if field.nullable else "" if pa.types.is_string(field.type) else 0
+        for field in VERIFIED_COMPUTATION
+    }
+    texts = {field.name: "" for field in VERIFIED_COMPUTATION if pa.types.is_large_string(field.type)}
+    found = {"doc_id": doc_id, "expression": "2+2", "result": "5", "stdout": "4", "verdict": verdict, "method": "exact"}
+    return empty | texts | found
+
+
 def clean(doc_id: str) -> dict[str, Any]:
     return {**document(doc_id), "n_tokens": 7}
 
@@ -91,7 +104,7 @@ def lake() -> duckdb.DuckDBPyConnection:
         connection.register(f"arrow_{name}", whole)
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM arrow_{name}")
 
-    web = [name for name in DOCUMENTS if name != "twin"]
+    web = [name for name in DOCUMENTS if name not in ("twin", "paired")]
     kept = ["pile", "leak", "spare"]
     table("raw__cc_en", [document(name) for name in web], DOCUMENT)
     table("attributes__cc_en_math_round1", [filtered(name) for name in web], FILTER_ATTRIBUTES)
@@ -112,6 +125,9 @@ def lake() -> duckdb.DuckDBPyConnection:
     table("clean__cc_en_math", [clean("pile"), clean("spare")], CLEAN_DOCUMENT)
     pile = [{**clean("pile"), "component": "cc_en_math", "repetition": copy} for copy in range(2)]
     table("mixture__mathcode_pile", pile, PILE_DOCUMENT)
+    table("computations__cc_en_math", [computation("pile", "refuted")], VERIFIED_COMPUTATION)
+    paired = document("paired") | {"source_metadata": '{"source_doc_id": "pile"}'}
+    table("translated__cc_en_math", [paired], DOCUMENT)
     table("raw__synthetic", [document("twin", "synthetic")], DOCUMENT, "s7")
     table("attributes__synthetic", [filtered("twin", score=None)], FILTER_ATTRIBUTES, "s7")
     table("filtered__synthetic", [document("twin", "synthetic")], DOCUMENT, "s7")
@@ -138,6 +154,7 @@ def test_the_way_into_the_pile_passes_every_stage_in_order(lake: duckdb.DuckDBPy
         ("clean", "clean__cc_en_math"),
         ("pile", "mixture__mathcode_pile"),
         ("pile", "mixture__mathcode_pile"),
+        ("computation", "computations__cc_en_math"),
     ]
     assert found.ended == "in the pile (cc_en_math), 2 times"
 
@@ -202,3 +219,20 @@ def test_the_text_for_a_terminal(lake: duckdb.DuckDBPyConnection) -> None:
     assert "filter            attributes__cc_en_math [p0]  kept\n    score               0.9\n" in text
     assert "copies that went in favour of this one: 1" in render_trace(way(lake, "pile"))
     assert "Natalia sold clips to 48 friends" in text
+
+
+def test_a_document_and_what_was_translated_from_it_name_each_other(lake: duckdb.DuckDBPyConnection) -> None:
+    source, paired = way(lake, "pile"), way(lake, "paired")
+    assert source.made_into == ("paired",) and source.made_from == ""
+    assert paired.made_from == "pile" and paired.made_into == ()
+    assert "translated from document pile" in render_trace(paired)
+    assert "translated into: paired" in render_trace(source)
+
+
+def test_a_computation_is_shown_with_its_verdict_and_does_not_carry_the_document_on(
+    lake: duckdb.DuckDBPyConnection,
+) -> None:
+    computed = [step for step in way(lake, "pile").steps if step.stage == "computation"]
+    assert [(step.verdict, step.facts["expression"], step.facts["stdout"]) for step in computed] == [
+        ("refuted", "2+2", "4")
+    ]

@@ -62,7 +62,7 @@ def _clean(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
         Documents near a benchmark item stay (they are listed in the contamination attributes), unless
         the sources file asks otherwise. A withheld shard is refused here too, whoever asks for it.
         """
-        documents = workspace.lake.table(f"filtered/{component.name}", partition)
+        documents = workspace.lake.table(component.documents, partition)
         duplicates = workspace.lake.table(duplicates_key(component.name), partition)
         contamination = workspace.lake.table(contamination_key(component.name), partition)
         config = workspace.settings("clean", CleanConfig)
@@ -194,12 +194,12 @@ ASSETS: list[LakeAsset] = [
         schema=CLEAN_DOCUMENT,
         partitioned_by=component.source,
         deps=[
-            f"filtered/{component.name}",
+            component.documents,
             duplicates_key(component.name),
             contamination_key(component.name),
             f"promoted/{TOKENIZER}",
         ],
-        checks=[rows_add_up(CLEAN_DOCUMENT, rows_of(f"filtered/{component.name}")), DUPLICATE_SHARE, LICENCE_KNOWN],
+        checks=[rows_add_up(CLEAN_DOCUMENT, rows_of(component.documents)), DUPLICATE_SHARE, LICENCE_KNOWN],
         separate_checks=[RESIDUAL_CHECK],
         kinds=frozenset({"parquet"}),
         automation=build_when_settled(fingerprints_key(component.name)),

@@ -151,7 +151,7 @@ def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
         One row is a document of the filtered shard. Contaminated ones are dropped later, near ones kept
         and reported; a shard with too many is withheld as a whole.
         """
-        documents = workspace.lake.table(f"filtered/{component.name}", partition)
+        documents = workspace.lake.table(component.documents, partition)
         config = workspace.settings("decontamination", DecontaminationConfig)
         counts: dict[str, dict[str, int]] = {}
 
@@ -175,7 +175,7 @@ def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
 
 def _preview(component: ComponentTable) -> Callable[[Workspace, Table], dict[str, Any]]:
     def preview(workspace: Workspace, table: Table) -> dict[str, Any]:
-        documents = workspace.lake.table(f"filtered/{component.name}", table.partition)
+        documents = workspace.lake.table(component.documents, table.partition)
         return decisions_preview(workspace, table, documents)
 
     return preview
@@ -198,9 +198,9 @@ ASSETS: list[LakeAsset] = [
             group="decontamination",
             schema=CONTAMINATION_ATTRIBUTES,
             partitioned_by=component.source,
-            deps=[f"filtered/{component.name}", INDEX_KEY],
+            deps=[component.documents, INDEX_KEY],
             checks=[
-                rows_add_up(CONTAMINATION_ATTRIBUTES, rows_of(f"filtered/{component.name}")),
+                rows_add_up(CONTAMINATION_ATTRIBUTES, rows_of(component.documents)),
                 contaminated_share(component.source),
             ],
             kinds=frozenset({"parquet", "numba"}),

@@ -16,7 +16,7 @@ from mathcode_assets import __version__
 from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK, residual_check
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.assets.contamination import contamination_key
-from mathcode_assets.defs.assets.duplicates import INDEX_KEY
+from mathcode_assets.defs.assets.duplicates import INDEXES
 from mathcode_assets.defs.assets.models import TOKENIZER
 from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED, build_when_settled
 from mathcode_assets.defs.checks import (
@@ -114,7 +114,7 @@ def _pile_rows(workspace: Workspace, partition: str) -> int:
     PILE_KEY,
     group=GROUP,
     schema=PILE_DOCUMENT,
-    deps=[INDEX_KEY, *CLEAN_SOURCES],
+    deps=[*INDEXES, *CLEAN_SOURCES],
     checks=[rows_add_up(PILE_DOCUMENT, _pile_rows), LICENCE_KNOWN, TOKEN_BUDGET],
     kinds=frozenset({"parquet"}),
     automation=build_when_settled(),
@@ -215,7 +215,9 @@ def dropped_on_the_way(workspace: Workspace, component: str) -> dict[str, int]:
     for table in COMPONENT_TABLES:
         if table.component != component:
             continue
-        keys = [f"raw/{table.source}", f"filtered/{table.name}", f"clean/{table.name}"]
+        keys = [table.documents, f"clean/{table.name}"]
+        if not table.translated_from:
+            keys.insert(0, f"raw/{table.source}")
         if table.name == "cc_en_math":
             keys.insert(1, "filtered/cc_en_math_round1")
         for key in keys:
@@ -250,7 +252,7 @@ def data_card(workspace: Workspace) -> DataCard:
         sources=sources,
         corpus_hash=pile.data_version,
         code_version=__version__,
-        notes=["Model-translated mathematical code, a component of the paper's pile, is not part of this build."],
+        notes=[_translation_note(workspace)],
     )
 
 

@@ -20,7 +20,7 @@ from mathcode_assets.corpus import cc_en_math, openwebmath, synthetic
 from mathcode_assets.defs.annotator import annotator_of
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.checks import MODEL_PRECISION
-from mathcode_assets.defs.components import COMPONENT_TABLES
+from mathcode_assets.defs.components import FILTERED_TABLES
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, table_asset
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.filtering.seed import TEST, Example, balanced
@@ -244,7 +244,7 @@ def books_classifier(workspace: Workspace, partition: str) -> FolderBuild:
 @table_asset(
     f"models/{TOKENIZER}",
     group=GROUP,
-    deps=[f"filtered/{component.name}" for component in COMPONENT_TABLES],
+    deps=[component.documents for component in FILTERED_TABLES],
     kinds=frozenset({"huggingface"}),
 )
 def tokenizer(workspace: Workspace, partition: str) -> FolderBuild:
@@ -253,7 +253,7 @@ def tokenizer(workspace: Workspace, partition: str) -> FolderBuild:
     Token counts depend on the tokenizer, so each count carries its name and version.
     """
     config = workspace.settings("tokenizer", TokenizerConfig)
-    tables = [t for c in COMPONENT_TABLES for t in published(workspace, f"filtered/{c.name}", c.source)]
+    tables = [t for c in FILTERED_TABLES for t in published(workspace, c.documents, c.source)]
 
     def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
         texts = (text.as_py() for batch in rows(tables, ["text"]) for text in batch.column("text"))

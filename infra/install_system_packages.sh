@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what the sandbox needs of the system: bubblewrap (its namespace tier) and libseccomp (both tiers).
+# Without the right to install, it says so and goes on: the sandbox then runs in its Landlock tier, and
+# records that with every result.
+set -euo pipefail
+
+missing=()
+command -v bwrap >/dev/null || missing+=(bubblewrap)
+ldconfig -p 2>/dev/null | grep -q 'libseccomp\.so\.2' || missing+=(libseccomp2)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "please install with your package manager: ${missing[*]}" >&2
+  exit 0
+fi
+root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! sudo -n true 2>/dev/null; then
+    echo "no right to install ${missing[*]}: sudo apt-get install ${missing[*]}" >&2
+    exit 0
+  fi
+  root=(sudo -n)
+fi
+install=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}")
+"${install[@]}" >/dev/null || { "${root[@]}" apt-get update -qq && "${install[@]}" >/dev/null; }
