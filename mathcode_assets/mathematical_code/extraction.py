@@ -114,8 +114,8 @@ def computations_in(answer: str, *, language: str = PYTHON, finish_reason: str =
     found = _from_json(answer, language, is_cut)
     if found is None:
         found = _from_titles(answer, language, is_cut)
-    if not found and not _denies(answer):
-        found = [Computation(problem=_whole_answer_problem(answer, is_cut), raw=answer)]
+        if not found and not _denies(answer):
+            found = [Computation(problem=_whole_answer_problem(answer, is_cut), raw=answer)]
     return list(_marked(found))
 
 
@@ -202,7 +202,7 @@ def _unfenced_code(draft: Draft, sections: dict[Section, str], language: str) ->
     titled = "\n".join(draft.sections.get(Section.CODE, ()))
     if titled.strip():
         text = cleaned(titled.strip().strip("`") if "\n" not in titled.strip() else titled)
-        for candidate in _leading_parts(text):
+        for candidate in map(cleaned, _leading_parts(text)):
             if language == PYTHON and looks_like_a_program(candidate):
                 return candidate, ""
             if language != PYTHON and _OCTAVE_STATEMENT.search(candidate):

@@ -83,7 +83,7 @@ def _lines(answer: str) -> Iterator[Line]:
     is_open = ""
     for text in answer.split("\n"):
         end = min(start + len(text) + 1, len(answer))
-        mark = (_CLOSING_AT_END if is_open else _OPENING_AT_END).match(text)
+        mark = None if _OPENING.match(text) else (_CLOSING_AT_END if is_open else _OPENING_AT_END).match(text)
         if mark and is_open and len(mark["mark"]) < len(is_open):
             mark = None
         if mark:
