@@ -176,6 +176,8 @@ _COMPUTATION_FIELDS = [
     _field("span_end", pa.int64(), "one past its last; null where it does not occur literally", nullable=True),
     _field("generator", pa.string(), "as in the completions"),
     _field("request_key", pa.string(), "as in the completions"),
+    _field("prompt_tokens", pa.float64(), "this computation's share of the request's prompt tokens"),
+    _field("completion_tokens", pa.float64(), "its share of the answer's tokens"),
     _field("problem", pa.string(), "why it cannot be used, snake_case, e.g. no_code; empty where it can"),
     _field("raw", pa.large_string(), "the part of the answer it was read from; empty where there is no problem"),
 ]
@@ -198,8 +200,6 @@ VERIFIED_COMPUTATION = _schema(
         _field("source_id", pa.string(), "of the document"),
         _field("source_uri", pa.string(), "of the document"),
         _field("licence", pa.string(), "of the document"),
-        _field("prompt_tokens", pa.float64(), "this computation's share of the request's prompt tokens"),
-        _field("completion_tokens", pa.float64(), "its share of the answer's tokens"),
     ],
 )
 
