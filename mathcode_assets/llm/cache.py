@@ -78,10 +78,12 @@ class RequestCache:
         return len(self._places)
 
     def get(self, key: str) -> Completion | None:
-        """The final row of a key, marked as cached; None where there is none."""
+        """The final row of a key, marked as cached and without attempts; None where there is none."""
         with self.lock:
             place = self._places.get(_digest(key))
-        return None if place is None else replace(self._read(place), is_cached=True)
+        if place is None:
+            return None
+        return replace(self._read(place), is_cached=True, attempts=0, attempts_unknown=0)
 
     def completions(self) -> Iterator[Completion]:
         """Every final row, in the order they were written."""

@@ -63,7 +63,7 @@ def test_an_answered_request_is_never_sent_again(tmp_path: Path) -> None:
     assert [answer.text for answer in again] == ["re: c", "re: new", "re: a", ""]
     assert [answer.is_cached for answer in again] == [True, False, True, True]
     assert not again[3].is_transient and again[3].error == "400"
-    assert dataclasses.replace(again[0], is_cached=False) == answers[2]
+    assert again[0] == dataclasses.replace(answers[2], is_cached=True, attempts=0)
     assert (meter.run.answered, meter.run.failed, meter.run.attempts) == (2, 1, 3)
     assert (meter_again.run.cached, meter_again.run.answered, meter_again.run.attempts) == (3, 1, 1)
     assert (meter_again.total.answered, meter_again.total.attempts, meter_again.total.prompt_tokens) == (3, 4, 9)
