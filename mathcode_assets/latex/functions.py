@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mathcode_assets.latex.nodes import (
-    Add,
     Call,
     Constant,
     Multiply,
@@ -161,6 +160,3 @@ def _check_sign(parser: Parser, factors: list[Node], has_letter: bool) -> None:
             raise parser.error("a slash behind the argument of a function")
     elif not has_letter and not parser.angles:
         raise parser.error("a product behind the argument of a function")
-
-
-__all__ = ["Add", "function_call"]
