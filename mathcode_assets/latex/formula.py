@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mathcode_assets.latex.letters import is_euler, is_imaginary
 from mathcode_assets.latex.nodes import (
     Call,
     Chain,
@@ -185,3 +186,18 @@ def _text_answer(source: str) -> str | None:
         return words
     is_name = words in FUNCTIONS or words in CONSTANTS or words == "pi"
     return words if len(parts) == 1 and len(words) > 3 and is_word(words) and not is_name else None
+
+
+def unknown_letters(source: str) -> frozenset[str]:
+    """Those of the letters e and i that the rules make unknowns in a whole source, for reading its parts alike.
+
+    Empty where the source cannot be cut into tokens.
+    """
+    if "e" not in source and "i" not in source:
+        return frozenset()
+    try:
+        tokens = tokenize(source)
+    except LatexSyntaxError:
+        return frozenset()
+    found = {"e"} if not is_euler(tokens) else set()
+    return frozenset(found | ({"i"} if not is_imaginary(tokens) else set()))
