@@ -42,7 +42,7 @@ _CONSTANT = re.compile(
 )
 _RELATION = re.compile(r"\\approx|\\simeq|\\cong|\\doteq|≈|\\equiv|(?<![<>!:\\])=(?!=)|\\eq(?![A-Za-z])")
 _APPROXIMATE = re.compile(r"\\approx|\\simeq|\\cong|\\doteq|≈")
-_SEPARATOR = re.compile(r",|;|\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\\mbox\s*\{\s*,?\s*(?:or|and)\s*\}|\bor\b|\band\b|\\quad|\\\\")
+_SEPARATOR = re.compile(r",|;|\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\\mbox\s*\{\s*,?\s*(?:or|and)\s*\}|\bor\b|\band\b|\\quad")
 _MEMBER = re.compile(r"\\in(?![A-Za-z])| in ")
 _BRACKETS = re.compile(r"([\[(])(.+)([\])])\Z", re.DOTALL)
 _COMMA = re.compile(r",")
@@ -154,7 +154,7 @@ KNOWN_WORDS = frozenset("alpha beta gamma delta theta lambda sigma omega zeta in
 
 def several_values(text: str) -> Stated | None:
     """`x = 2, x = 3` as a set, `x = 1, y = 2` as a dictionary, `2, 3` as a row; None where it is one value."""
-    if THOUSANDS.match(text) or (_BRACKETS.match(text) and is_enclosed(text)):
+    if THOUSANDS.match(text) or "\\begin" in text or (_BRACKETS.match(text) and is_enclosed(text)):
         return None
     pieces = [piece.strip() for piece in split_top(text, _SEPARATOR)]
     if len(pieces) < 2 or (len(pieces) == 2 and not pieces[1]):
