@@ -168,9 +168,13 @@ def compare_stated(stated: Stated, printed: Printed, expression: str) -> Finding
         return Finding(UNVERIFIABLE, "other_name")
     if stated.equation is not None and isinstance(unlisted(printed.value), Relation):
         return compare_values(stated.equation, unlisted(printed.value), rules)
-    if stated.equation is not None:
-        return Finding(UNVERIFIABLE, "equation")
     may_differ = bool(INDEFINITE.search(expression))
+    if stated.equation is not None:
+        # Not meant as an equation where its sides are equal everywhere: sin^2 x + cos^2 x = 1.
+        sides = [Member(stated.equation.left), *stated.members]
+        if all(compare_member(side, printed, rules, may_differ).is_verified for side in sides):
+            return Finding(VERIFIED, "identity")
+        return Finding(UNVERIFIABLE, "equation")
     finding = compare_member(stated.members[-1], printed, rules, may_differ)
     if not finding.is_verified:
         return finding

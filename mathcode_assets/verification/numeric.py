@@ -120,6 +120,12 @@ class Evaluation:
     def _power(self, node: Pow) -> Any:
         base = self(node.base)
         rational = exact(node.exponent)
+        exponent = None
+        if rational is None:
+            exponent = self(node.exponent)
+            if not isinstance(exponent, MP.mpc) and MP.isfinite(exponent) and MP.isint(exponent):
+                if abs(exponent) <= 4 * MAX_LOG2:
+                    rational = Fraction(int(exponent))
         if rational is not None and rational.denominator == 1:
             exponent = rational.numerator
             if not MP.isfinite(base):
@@ -129,7 +135,8 @@ class Evaluation:
             if base and abs(exponent) * (abs(MP.mag(base)) + 2) > 4 * MAX_LOG2:
                 raise Undefined("beyond the range")
             return self._checked(base**exponent)
-        exponent = self(node.exponent)
+        if exponent is None:
+            exponent = self(node.exponent)
         if base == 0:
             if MP.re(exponent) > 0:
                 return MP.mpf(0)

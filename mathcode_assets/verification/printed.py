@@ -28,6 +28,7 @@ MAX_LINES = 200
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?\Z", re.ASCII)
+RATIO = re.compile(r"(\d{1,18})\s*:\s*([1-9]\d{0,17})\Z", re.ASCII)
 _ARRAY = re.compile(r"[\[\]\s\d.eE+\-jinfa]+\Z", re.ASCII)
 _WITH_UNIT = re.compile(
     rf"(?P<number>{_NUMBER}|[-+]?\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?|[-+]?\d+/\d+)"
@@ -115,6 +116,9 @@ def read_line(line: str, depth: int = 0) -> Printed:
             if equation is not None:
                 return Printed(equation)
         return Printed(inner.value, inner.label or label, inner.unit, inner.is_percent)
+    words = " ".join(line.strip(" .!'\"").casefold().split())
+    if re.fullmatch(r"[^\W\d_]+(?:[ '-][^\W\d_]+)*", words) and len(words) <= 200:
+        return Printed(Text(words))
     raise Unreadable(f"no value: {line[:60]!r}")
 
 
@@ -138,7 +142,7 @@ def bare_value(text: str) -> Printed | None:
         return Printed(Boolean(_WORDS[word]))
     if word in ("inf", "+inf", "infinity", "-inf", "-infinity"):
         return Printed(read_source(word.replace("infinity", "oo").replace("inf", "oo")))
-    for reader in (_percent, _money, _thousands, _array, _interval, _assignments, _source, _unit, _spaced):
+    for reader in (_ratio, _percent, _money, _thousands, _array, _interval, _assignments, _source, _unit, _spaced):
         try:
             found = reader(text)
         except Unreadable:
@@ -146,6 +150,12 @@ def bare_value(text: str) -> Printed | None:
         if found is not None:
             return found
     return None
+
+
+def _ratio(text: str) -> Printed | None:
+    """3:2 as 3/2."""
+    found = RATIO.match(text)
+    return Printed(read_source(f"{found[1]}/{found[2]}")) if found else None
 
 
 def _thousands(text: str) -> Printed | None:

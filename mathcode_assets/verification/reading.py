@@ -112,7 +112,6 @@ def number(text: str) -> Number:
     Raises:
         Unreadable: not such a literal, or with too many digits.
     """
-    text = text.replace("_", "")
     found = DECIMAL.match(text)
     if not found or not (found[2] or found[3]):
         raise Unreadable(f"not a number: {text[:30]!r}")
@@ -152,9 +151,9 @@ class _Reader:
         if isinstance(literal, bool):
             return Boolean(literal)
         if isinstance(literal, (int, float)):
-            return number(self._source(node))
+            return number(self._source(node).replace("_", ""))
         if isinstance(literal, complex):
-            return product((number(self._source(node)[:-1]), IMAGINARY))
+            return product((number(self._source(node)[:-1].replace("_", "")), IMAGINARY))
         if isinstance(literal, str):
             return Text(" ".join(literal.casefold().split()))
         raise Unreadable(f"{literal!r:.30} in a value")

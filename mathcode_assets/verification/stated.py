@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 from mathcode_assets.verification.characters import is_enclosed, plain, split_top
 from mathcode_assets.verification.formulas import read_formula
-from mathcode_assets.verification.printed import THOUSANDS, bare_value
+from mathcode_assets.verification.printed import RATIO, THOUSANDS, bare_value
 from mathcode_assets.verification.reading import check_depth, number, read_source
 from mathcode_assets.verification.values import (
     SCALARS,
     Boolean,
     Call,
+    Combined,
     Interval,
+    Logic,
     Mapping,
     Number,
     Relation,
@@ -126,6 +128,7 @@ def stripped(gold: str) -> str:
             break
         text = inner.strip()
     text = _SIZES.sub("", _SPACING.sub(" ", text)).replace("{,}", "").strip()
+    text = re.sub(r"\\langle(?![a-zA-Z])", "(", re.sub(r"\\rangle(?![a-zA-Z])", ")", text))
     if not _DOTS.search(text):
         text = text.rstrip(" .;,") if not text.endswith("\\.") else text
     return " ".join(text.split())
@@ -163,6 +166,10 @@ def several_values(text: str) -> Stated | None:
     if len(pieces) < 2:
         return None
     stated = [one_value(piece) for piece in pieces]
+    if all(isinstance(item.members[-1].value, (Relation, Logic, Interval, Combined)) for item in stated):
+        if re.search(r"\bor\b|,|;", text) and not re.search(r"\band\b", text):
+            return Stated((Member(Logic("or", tuple(item.members[-1].value for item in stated))),))
+        raise Unreadable("several conditions")
     percents = {item.members[-1].is_percent for item in stated}
     first = stated[0].members[-1]
     values = tuple(item.members[-1].value for item in stated)
@@ -320,6 +327,9 @@ def value_of(text: str) -> tuple[Value, tuple[Value, ...], str]:
         return number(text), (), ""
     except Unreadable:
         pass
+    ratio = RATIO.match(text)
+    if ratio:
+        return read_source(f"{ratio[1]}/{ratio[2]}"), (), ""
     dots = _DOTS.match(text)
     if dots:
         literal = number(dots[1])
@@ -339,7 +349,7 @@ def value_of(text: str) -> tuple[Value, tuple[Value, ...], str]:
     try:
         value, unit = read_formula(text)
     except Unreadable:
-        if "\\" in text:
+        if "\\" in text or re.search(r"\d_", text):
             raise
         return read_source(text.replace("^", "**")), (), ""
     return value, (), unit
