@@ -40,10 +40,8 @@ def test_two_computations_never_become_one_whatever_the_titles(title: str) -> No
     """The reference made one record of two computations without bold titles."""
     parts = [("a = 1", "a + 1", "2", "print(1 + 1)"), ("b = 2", "b + 3", "5", "print(2 + 3)")]
     answer = "\n\n".join(
-        "\n".join(
-            [title.format("Conditions", conditions), title.format("Expression", f"${expression}$")]
-            + [title.format("Result", result), f"```python\n{code}\n```"]
-        )
+        f"{title.format('Conditions', conditions)}\n{title.format('Expression', f'${expression}$')}\n"
+        f"{title.format('Result', result)}\n```python\n{code}\n```"
         for conditions, expression, result, code in parts
     )
     found = [(c.conditions, c.expression, c.result, c.code, c.problem) for c in computations_in(answer)]
@@ -144,9 +142,8 @@ ANSWER_PIECES = st.sampled_from(
         "\\[",
         "\n",
         "\n\n",
-    ]
-    + [
         "Conditions: a",
+        "Code:",
         "**Expression:** $a$",
         '{"computations": [',
         '{"result": "1"}',
