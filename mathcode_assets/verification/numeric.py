@@ -1,0 +1,532 @@
+"""Values of expressions at points, to many digits.
+
+A private mpmath context, so that neither the precision of another user nor ours leaks. Every function is
+bounded in the size of its arguments; what goes beyond raises `Undefined`, and the comparison stays open.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+
+from mathcode_assets.verification.exact import exact
+from mathcode_assets.verification.values import (
+    Add,
+    Boolean,
+    Call,
+    Constant,
+    Logic,
+    Mul,
+    Number,
+    Pow,
+    Relation,
+    Sequence,
+    Symbol,
+    Value,
+)
+
+MP = mpmath.MPContext()
+DIGITS = 40
+MAX_LOG2 = 1 << 16  # binary magnitude of any intermediate value: 10**19728
+MAX_COST = 200_000  # function calls in one evaluation
+QUADRATURE_DIGITS = 15
+MAX_TERMS = 5_000  # of a finite sum
+Point = Mapping[str, Any]
+
+
+class Undefined(ValueError):
+    """The expression has no (real) value at the point, or one beyond the bounds."""
+
+
+class Evaluation:
+    """One evaluation: the point, the domain, and what it met.
+
+    Attributes:
+        peak: magnitude of the largest sum term met; tells rounding noise from a difference.
+        is_approximate: a quadrature or a limit process took part, so fewer digits hold.
+    """
+
+    def __init__(self, point: Point, *, is_real: bool) -> None:
+        self._point = dict(point)
+        self._is_real = is_real
+        self._cost = 0
+        self.peak = MP.mpf(1)  # a value below the noise of ordinary numbers is looked at again
+        self.is_approximate = False
+
+    def __call__(self, node: Value) -> Any:
+        """The value of a node.
+
+        Raises:
+            Undefined: see the class.
+        """
+        self._cost += 1
+        if self._cost > MAX_COST:
+            raise Undefined("too costly")
+        match node:
+            case Number():
+                return to_mpf(node.value)
+            case Symbol():
+                if node.name not in self._point:
+                    raise Undefined(f"no value for {node.name}")
+                return self._point[node.name]
+            case Constant():
+                return self._constant(node.name)
+            case Add():
+                value = MP.mpf(0)
+                for term in node.terms:
+                    part = self(term)
+                    self.peak = max(self.peak, abs(part))
+                    value += part
+                return self._checked(value)
+            case Mul():
+                value = MP.mpf(1)
+                for factor in node.factors:
+                    value *= self(factor)
+                return self._checked(value)
+            case Pow():
+                return self._power(node)
+            case Call():
+                return self._call(node)
+            case _:
+                raise Undefined(f"{type(node).__name__} has no numeric value")
+
+    def _constant(self, name: str) -> Any:
+        if name == "I":
+            return MP.mpc(0, 1)
+        if name in CONSTANT_VALUES:
+            return +CONSTANT_VALUES[name]
+        if name == "oo":
+            return MP.inf
+        raise Undefined(name)
+
+    def _checked(self, value: Any) -> Any:
+        if isinstance(value, MP.mpc):
+            if self._is_real and value.imag != 0:
+                raise Undefined("complex value")
+            parts = (value.real, value.imag)
+        else:
+            parts = (value,)
+        for part in parts:
+            if not MP.isfinite(part):
+                raise Undefined("not finite")
+            if part and abs(MP.mag(part)) > MAX_LOG2:
+                raise Undefined("beyond the range")
+        return value
+
+    def _power(self, node: Pow) -> Any:
+        base = self(node.base)
+        rational = exact(node.exponent)
+        exponent = None
+        if rational is None:
+            exponent = self(node.exponent)
+            if not isinstance(exponent, MP.mpc) and MP.isfinite(exponent) and MP.isint(exponent):
+                if abs(exponent) <= 4 * MAX_LOG2:
+                    rational = Fraction(int(exponent))
+        if rational is not None and rational.denominator == 1:
+            exponent = rational.numerator
+            if not MP.isfinite(base):
+                raise Undefined("power of infinity")
+            if exponent < 0 and base == 0:
+                raise Undefined("division by zero")
+            if base and abs(exponent) * (abs(MP.mag(base)) + 2) > 4 * MAX_LOG2:
+                raise Undefined("beyond the range")
+            return self._checked(base**exponent)
+        if exponent is None:
+            exponent = self(node.exponent)
+        if base == 0:
+            if MP.re(exponent) > 0:
+                return MP.mpf(0)
+            raise Undefined("power of zero")
+        if self._is_real and MP.re(base) < 0:
+            raise Undefined("power of a negative number")
+        if not (MP.isfinite(base) and MP.isfinite(exponent)):
+            raise Undefined("infinite power")
+        if abs(exponent) * abs(MP.log(abs(base))) > MAX_LOG2:
+            raise Undefined("beyond the range")
+        return self._checked(MP.power(base, exponent))
+
+    def _call(self, node: Call) -> Any:
+        special = SPECIAL.get(node.name)
+        try:
+            if special is not None:
+                return self._checked(special(self, node))
+            arguments = [self(argument) for argument in node.arguments]
+            if node.name.startswith("?"):
+                return self._checked(undefined_function(node.name, arguments))
+            rule = RULES.get(node.name)
+            if rule is None:
+                raise Undefined(node.name)
+            if any(not MP.isfinite(argument) or MP.mag(argument) > 64 for argument in arguments if argument):
+                if node.name not in ("log", "sqrt", "Abs", "cbrt", "Max", "Min", "atan"):
+                    raise Undefined("argument beyond the range")
+            value = rule(*arguments)
+            if self._is_real and isinstance(value, MP.mpc) and value.imag != 0:
+                raise Undefined("complex value")
+            return self._checked(value)
+        except Undefined:
+            raise
+        except (ValueError, TypeError, ArithmeticError, NotImplementedError, MP.NoConvergence) as error:
+            raise Undefined(f"{node.name}: {type(error).__name__}") from None
+
+    def bound(self, names: Point) -> Evaluation:
+        """The same evaluation with some variables given values; the cost goes on."""
+        inner = Evaluation({**self._point, **names}, is_real=self._is_real)
+        inner._cost = self._cost
+        return inner
+
+    def spend(self, inner: Evaluation) -> None:
+        """Take over the cost of an inner evaluation."""
+        self._cost = inner._cost
+
+    def truth(self, node: Value) -> bool:
+        """Whether a condition of a Piecewise holds at the point."""
+        match node:
+            case Boolean():
+                return node.value
+            case Logic():
+                parts = [self.truth(part) for part in node.parts]
+                return not parts[0] if node.op == "not" else (all if node.op == "and" else any)(parts)
+            case Relation():
+                left, right = self(node.left), self(node.right)
+                if isinstance(left, MP.mpc) or isinstance(right, MP.mpc):
+                    raise Undefined("order of complex numbers")
+                return COMPARISONS[node.op](left, right)
+            case _:
+                raise Undefined("condition")
+
+
+def to_mpf(value: Fraction) -> Any:
+    """A rational at the context's precision."""
+    if value.denominator == 1:
+        return MP.mpf(value.numerator)
+    return MP.mpf(value.numerator) / value.denominator
+
+
+def evaluate(node: Value, point: Point, *, is_real: bool) -> Any:
+    """The value at a point, a private mpf or mpc.
+
+    Raises:
+        Undefined: none in the domain asked for, or beyond the bounds.
+    """
+    return Evaluation(point, is_real=is_real)(node)
+
+
+def undefined_function(name: str, arguments: list[Any]) -> Any:
+    """A fixed smooth function for a name such as f: equal arguments give equal values, others do not."""
+    generator = random.Random(f"{name}/{len(arguments)}")
+    value = MP.mpf(generator.uniform(0.5, 1.5))
+    for argument in arguments:
+        if not MP.isfinite(argument) or abs(argument) > 10**6:
+            raise Undefined("argument beyond the range")
+        a, b, c, d = (MP.mpf(generator.uniform(0.3, 1.7)) for _ in range(4))
+        value = value * b + MP.sin(a * argument + c) + d * argument / (2 + argument * argument) + argument * b
+    return value
+
+
+def _log(value: Any, base: Any = None) -> Any:
+    if value == 0:
+        raise Undefined("log of zero")
+    return MP.log(value) if base is None else MP.log(value) / MP.log(base)
+
+
+def _real_root(value: Any, degree: Any) -> Any:
+    whole = int(MP.re(degree))
+    if degree == whole and whole % 2 and not isinstance(value, MP.mpc) and value < 0:
+        return -((-value) ** (MP.mpf(1) / whole))
+    return MP.power(value, 1 / degree) if value else MP.mpf(0)
+
+
+def _real(value: Any) -> Any:
+    if isinstance(value, MP.mpc):
+        raise Undefined("order of complex numbers")
+    return value
+
+
+def _inverse(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: 1 / function(value)
+
+
+def _mod(value: Any, modulus: Any) -> Any:
+    return value - modulus * MP.floor(value / modulus)
+
+
+def _factorial2(value: Any) -> Any:
+    if abs(value) > 3000:
+        raise Undefined("argument beyond the range")
+    return MP.fac2(value)
+
+
+def _small(function: Callable[..., Any], limit: float) -> Callable[..., Any]:
+    """The function for arguments up to a size; its cost or value explodes beyond."""
+
+    def limited(*values: Any) -> Any:
+        if any(abs(value) > limit for value in values):
+            raise Undefined("argument beyond the range")
+        return function(*values)
+
+    return limited
+
+
+CONSTANT_VALUES = {
+    "pi": MP.pi,
+    "E": MP.e,
+    "GoldenRatio": MP.phi,
+    "EulerGamma": MP.euler,
+    "Catalan": MP.catalan,
+}
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": lambda left, right: left == right,
+    "!=": lambda left, right: left != right,
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+}
+RULES: dict[str, Callable[..., Any]] = {
+    "sqrt": MP.sqrt,
+    "cbrt": lambda value: _real_root(value, MP.mpf(3)),
+    "root": lambda value, degree=2: _real_root(value, MP.mpf(3)) if degree == 3 else MP.power(value, 1 / degree),
+    "real_root": _real_root,
+    "exp": _small(MP.exp, MAX_LOG2 // 2),
+    "log": _log,
+    "log10": lambda value: _log(value, MP.mpf(10)),
+    "log2": lambda value: _log(value, MP.mpf(2)),
+    "sin": MP.sin,
+    "cos": MP.cos,
+    "tan": MP.tan,
+    "cot": MP.cot,
+    "sec": MP.sec,
+    "csc": MP.csc,
+    "asin": MP.asin,
+    "acos": MP.acos,
+    "atan": MP.atan,
+    "atan2": lambda y, x: MP.atan2(_real(y), _real(x)),
+    "acot": lambda value: MP.pi / 2 if value == 0 else MP.acot(value),
+    "asec": MP.asec,
+    "acsc": MP.acsc,
+    "sinh": _small(MP.sinh, MAX_LOG2 // 2),
+    "cosh": _small(MP.cosh, MAX_LOG2 // 2),
+    "tanh": _small(MP.tanh, MAX_LOG2 // 2),
+    "coth": _small(MP.coth, MAX_LOG2 // 2),
+    "sech": _small(MP.sech, MAX_LOG2 // 2),
+    "csch": _small(MP.csch, MAX_LOG2 // 2),
+    "asinh": MP.asinh,
+    "acosh": MP.acosh,
+    "atanh": MP.atanh,
+    "acoth": MP.acoth,
+    "Abs": abs,
+    "sign": MP.sign,
+    "floor": lambda value: MP.floor(_real(value)),
+    "ceiling": lambda value: MP.ceil(_real(value)),
+    "factorial": _small(MP.factorial, 3000),
+    "factorial2": _factorial2,
+    "gamma": _small(MP.gamma, 3000),
+    "loggamma": _small(MP.loggamma, 10**6),
+    "beta_function": _small(MP.beta, 1000),
+    "binomial": _small(MP.binomial, 1000),
+    "perm": _small(lambda n, k: MP.rf(n - k + 1, k), 1000),
+    "Mod": lambda value, modulus: _mod(_real(value), _real(modulus)),
+    "Max": lambda *values: max(_real(value) for value in values),
+    "Min": lambda *values: min(_real(value) for value in values),
+    "re": MP.re,
+    "im": MP.im,
+    "conjugate": MP.conj,
+    "arg": MP.arg,
+    "erf": MP.erf,
+    "erfc": MP.erfc,
+    "erfi": _small(MP.erfi, 100),
+    "zeta": _small(MP.zeta, 100),
+    "Ei": _small(MP.ei, 1000),
+    "Si": _small(MP.si, 1000),
+    "Ci": _small(MP.ci, 1000),
+    "li": _small(MP.li, 10**6),
+    "LambertW": _small(lambda value, branch=0: MP.lambertw(value, int(branch)), 10**6),
+    "besselj": _small(MP.besselj, 100),
+    "bessely": _small(MP.bessely, 100),
+    "Heaviside": lambda value, middle=0.5: MP.mpf(1 if _real(value) > 0 else 0 if value < 0 else middle),
+    "fibonacci": _small(MP.fib, 3000),
+    "lucas": _small(lambda n: MP.fib(n - 1) + MP.fib(n + 1), 3000),
+    "harmonic": _small(lambda n: MP.harmonic(n), 10**6),
+    "digamma": _small(MP.digamma, 10**6),
+    "polygamma": _small(lambda n, value: MP.polygamma(int(n), value), 1000),
+}
+
+
+def _piecewise(evaluation: Evaluation, node: Call) -> Any:
+    for branch in node.arguments:
+        if not isinstance(branch, Sequence) or len(branch.items) != 2:
+            raise Undefined("Piecewise")
+        value, condition = branch.items
+        if evaluation.truth(condition):
+            return evaluation(value)
+    raise Undefined("no branch holds")
+
+
+def _limits(node: Call) -> list[tuple[str, Value, Value]]:
+    limits = []
+    for limit in node.arguments[1:]:
+        if not isinstance(limit, Sequence) or len(limit.items) != 3 or not isinstance(limit.items[0], Symbol):
+            raise Undefined("limits")
+        limits.append((limit.items[0].name, limit.items[1], limit.items[2]))
+    if not limits:
+        raise Undefined("no limits")
+    return limits
+
+
+def _series(evaluation: Evaluation, node: Call) -> Any:
+    (name, low, high), *more = _limits(node)
+    body: Value = node.arguments[0] if not more else Call(node.name, (node.arguments[0], *node.arguments[2:]))
+    if more:
+        # SymPy's first limit is the innermost.
+        inner, outer = Call(node.name, node.arguments[:2]), node.arguments[2:]
+        return _series(evaluation, Call(node.name, (inner, *outer)))
+    start, stop = evaluation(low), evaluation(high)
+    combine = (lambda a, b: a + b) if node.name == "Sum" else (lambda a, b: a * b)
+    if not MP.isint(start):
+        raise Undefined("bounds")
+    if MP.isint(stop) and stop - start <= MAX_TERMS:
+        value = MP.mpf(int(node.name == "Product"))
+        for position in range(int(start), int(stop) + 1):
+            inner_evaluation = evaluation.bound({name: MP.mpf(position)})
+            value = combine(value, inner_evaluation(body))
+            evaluation.spend(inner_evaluation)
+        return value
+    if node.name != "Sum" or stop != MP.inf:
+        raise Undefined("bounds")
+    evaluation.is_approximate = True
+
+    def term(position: Any) -> Any:
+        inner_evaluation = evaluation.bound({name: position})
+        value = inner_evaluation(body)
+        evaluation.spend(inner_evaluation)
+        return value
+
+    with MP.workdps(QUADRATURE_DIGITS):
+        first = MP.nsum(term, [start, MP.inf], maxterms=3000)
+        # Extrapolation can converge on a divergent series: a second method must agree.
+        second = MP.nsum(term, [start + 1, MP.inf], maxterms=3000) + term(start)
+    if abs(first - second) > 1e-9 * (1 + abs(first)):
+        raise Undefined("no convergence")
+    return first
+
+
+def _integral(evaluation: Evaluation, node: Call) -> Any:
+    (name, low, high), *more = _limits(node)
+    if more:
+        raise Undefined("several integrals")
+    start, stop = evaluation(low), evaluation(high)
+    evaluation.is_approximate = True
+
+    def integrand(position: Any) -> Any:
+        inner = evaluation.bound({name: position})
+        value = inner(node.arguments[0])
+        evaluation.spend(inner)
+        return value
+
+    with MP.workdps(QUADRATURE_DIGITS):
+        value, error = MP.quad(integrand, [start, stop], error=True, maxdegree=7)
+        if error > 1e-9 * (1 + abs(value)):
+            raise Undefined("no convergence")
+    return value
+
+
+def _derivative(evaluation: Evaluation, node: Call) -> Any:
+    body, *variables = node.arguments
+    orders: list[str] = []
+    for variable in variables:
+        if isinstance(variable, Symbol):
+            orders.append(variable.name)
+        elif isinstance(variable, Sequence) and len(variable.items) == 2 and isinstance(variable.items[0], Symbol):
+            count = exact(variable.items[1])
+            if count is None or count.denominator != 1 or not 0 <= count <= 3:
+                raise Undefined("order of a derivative")
+            orders.extend([variable.items[0].name] * count.numerator)
+        else:
+            raise Undefined("variable of a derivative")
+    if len(set(orders)) != 1 or len(orders) > 3:
+        raise Undefined("mixed derivative")
+    name = orders[0]
+
+    def function(position: Any) -> Any:
+        inner = evaluation.bound({name: position})
+        value = inner(body)
+        evaluation.spend(inner)
+        return value
+
+    if name not in evaluation._point:
+        raise Undefined(f"no value for {name}")
+    evaluation.is_approximate = True
+    return MP.diff(function, evaluation._point[name], len(orders))
+
+
+def _root_of(evaluation: Evaluation, node: Call) -> Any:
+    """The root of that number, real ones first and ascending; only real ones, whose order is plain."""
+    polynomial, *rest = node.arguments
+    index = exact(rest[-1]) if rest else None
+    variables = [name for name in (rest[0].name,)] if len(rest) == 2 and isinstance(rest[0], Symbol) else []
+    from mathcode_assets.verification.values import free_symbols
+
+    names = variables or sorted(free_symbols(polynomial))
+    if index is None or index.denominator != 1 or not 0 <= index < 12 or len(names) != 1:
+        raise Undefined("root")
+    # Coefficients by interpolation at integers: exact for a polynomial of degree below 12.
+    samples = []
+    for position in range(13):
+        value = exact_at(polynomial, names[0], position)
+        samples.append(value)
+    coefficients = _interpolated(samples)
+    with MP.workdps(60):
+        roots = MP.polyroots([to_mpf(coefficient) for coefficient in coefficients], maxsteps=200, extraprec=200)
+        real = sorted(root.real for root in map(MP.mpc, roots) if abs(root.imag) < MP.mpf(10) ** -40)
+    if index.numerator >= len(real):
+        raise Undefined("complex root")
+    return +real[index.numerator]
+
+
+def exact_at(node: Value, name: str, position: int) -> Fraction:
+    """The exact value with one variable set to an integer.
+
+    Raises:
+        Undefined: there is none.
+    """
+    from mathcode_assets.verification.values import renamed
+
+    value = exact(renamed(node, {name: Number(Fraction(position))}))
+    if value is None:
+        raise Undefined("not a polynomial with rational coefficients")
+    return value
+
+
+def _interpolated(samples: list[Fraction]) -> list[Fraction]:
+    """Coefficients, highest first, of the polynomial through (0, s0), (1, s1), ...; trimmed."""
+    differences, row = [], list(samples)
+    while row:
+        differences.append(row[0])
+        row = [after - before for before, after in zip(row, row[1:], strict=False)]
+    coefficients = [Fraction(0)]
+    for order in range(len(differences) - 1, -1, -1):
+        # Newton form, Horner-wise: p = d[order] + (x - order) / (order + 1) * p
+        shifted = [Fraction(0), *coefficients]
+        scaled = [value * -order for value in coefficients] + [Fraction(0)]
+        coefficients = [(high + low) / (order + 1) for high, low in zip(shifted, scaled, strict=True)]
+        coefficients[0] += differences[order]
+    while len(coefficients) > 1 and coefficients[-1] == 0:
+        coefficients.pop()
+    if len(coefficients) < 2 or len(coefficients) > 12:
+        raise Undefined("not a polynomial of degree 1 to 11")
+    return coefficients[::-1]
+
+
+SPECIAL: dict[str, Callable[[Evaluation, Call], Any]] = {
+    "Piecewise": _piecewise,
+    "Sum": _series,
+    "Product": _series,
+    "Integral": _integral,
+    "Derivative": _derivative,
+    "RootOf": _root_of,
+}
+MP.dps = DIGITS

@@ -1,0 +1,392 @@
+"""What a stated result claims: its value or chain of values, with unit, percent sign and + C taken apart."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from mathcode_assets.verification.characters import is_enclosed, plain, split_top
+from mathcode_assets.verification.formulas import read_formula
+from mathcode_assets.verification.printed import RATIO, THOUSANDS, bare_value
+from mathcode_assets.verification.reading import check_depth, number, read_source
+from mathcode_assets.verification.values import (
+    SCALARS,
+    Boolean,
+    Call,
+    Combined,
+    Interval,
+    Logic,
+    Mapping,
+    Number,
+    Relation,
+    Sequence,
+    Symbol,
+    Text,
+    Unreadable,
+    Value,
+    free_symbols,
+)
+
+MAX_CHARS = 20_000
+
+_DELIMITERS = re.compile(r"\s*(?:\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\s*\{(.*)\})\s*\Z", re.DOTALL)
+_SPACING = re.compile(r"\\(?:[,;:!> ]|quad\b|qquad\b|displaystyle\b|limits\b|nolimits\b)|~")
+_SIZES = re.compile(r"\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|biggl?|biggr?)(?![A-Za-z])\s*\.?")
+_PERCENT = re.compile(r"\s*(?:\\%|%|\\text\s*\{\s*(?:\\?%|percent)\s*\}|\bpercent)\s*\Z")
+_DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|°|\\text\s*\{\s*degrees?\s*\}|\bdegrees?)\s*\Z")
+_UNIT = re.compile(
+    r"\s*\\(?:text|mbox|mathrm|textrm|textup|rm|hbox)\s*\{([^{}]*)\}\s*((?:\^\s*\{?-?\d\}?)?(?:\s*/\s*\\(?:text|mathrm)\s*\{[^{}]*\}(?:\^\s*\{?\d\}?)?)?)\s*\Z"
+)
+_MONEY = re.compile(r"(-?)\s*(?:\\\$|[€£]|\\pounds|\\text\s*\{\s*\\?\$\s*\}|\$(?=\s*[\d.]))\s*(?=[\d.])")
+_PLAIN_UNIT = re.compile(r"([-+]?[\d.,]*\d(?:/\d+)?)\s+([A-Za-z][A-Za-z/ ]*(?:\^?\d)?)\.?\Z")
+_CONSTANT = re.compile(
+    r"\s*\+\s*(?:[CcKk]|C_\{?\d\}?|\\text\s*\{\s*(?:C|const(?:ant)?\.?)\s*\}|\\mathrm\s*\{\s*(?:C|const)\s*\}|const(?:ant)?)\s*\Z"
+)
+_RELATION = re.compile(r"\\approx|\\simeq|\\cong|\\doteq|≈|\\equiv|(?<![<>!:\\])=(?!=)|\\eq(?![A-Za-z])")
+_APPROXIMATE = re.compile(r"\\approx|\\simeq|\\cong|\\doteq|≈")
+_SEPARATOR = re.compile(r",|;|\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\\mbox\s*\{\s*,?\s*(?:or|and)\s*\}|\bor\b|\band\b|\\quad")
+_MEMBER = re.compile(r"\\in(?![A-Za-z])| in ")
+_BRACKETS = re.compile(r"([\[(])(.+)([\])])\Z", re.DOTALL)
+_COMMA = re.compile(r",")
+_NAME = re.compile(
+    r"\\?[A-Za-z]+(?:_(?:\w|\{[^{}]*\}))?'*(?:\s*\([^()=<>]{0,30}\))?\Z"
+)
+_FRACTION = re.compile(r"(-?)(\d+)\s*\\[dt]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}\Z")
+_DOTS = re.compile(r"(-?\d*\.\d+)\s*(?:\\[lc]?dots|\\dotsc|\.\.\.|…)\s*\Z")
+_WORDS = re.compile(r"[A-Za-z][A-Za-z' ,-]*\.?\Z")
+_TEXT = re.compile(r"\s*\\(?:text|mbox|textbf|mathrm|textrm|textit)\s*\{([^{}]*)\}\s*\.?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One value of a chain `a = b \\approx c`.
+
+    Attributes:
+        value: as read.
+        readings: further meanings of the same text: (1, 2) is a point and an open interval.
+        is_approximate: an approximation sign stands before it.
+        is_percent: followed by a percent sign.
+        is_degrees: followed by a degree sign.
+        unit: the words after it.
+        plus_constant: followed by + C.
+    """
+
+    value: Value
+    readings: tuple[Value, ...] = ()
+    is_approximate: bool = False
+    is_percent: bool = False
+    is_degrees: bool = False
+    unit: str = ""
+    plus_constant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A stated result.
+
+    Attributes:
+        members: the values said to be equal, the result last; never empty.
+        name: the symbol they are the value of (x of `x = 2`), empty where there is none.
+        equation: the whole as an equation, where its left side is more than a name or a value.
+    """
+
+    members: tuple[Member, ...]
+    name: str = ""
+    equation: Relation | None = field(default=None)
+
+
+def read_stated(gold: str) -> Stated:
+    """What the stated result claims.
+
+    Raises:
+        Unreadable: it is not understood.
+    """
+    if len(gold) > MAX_CHARS:
+        raise Unreadable("too long")
+    text = stripped(gold)
+    if not text:
+        raise Unreadable("no result is stated")
+    check_depth(text)
+    words = stated_words(text)
+    if words is not None:
+        return Stated((Member(words),))
+    several = several_values(text)
+    if several is not None:
+        return several
+    return one_value(text)
+
+
+def stripped(gold: str) -> str:
+    """The formula without delimiters, spacing commands and a closing full stop."""
+    text = plain(gold).strip()
+    for _ in range(3):
+        found = _DELIMITERS.match(text)
+        if not found or not next(filter(None, found.groups()), ""):
+            break
+        inner = next(filter(None, found.groups()))
+        if "$" in inner.replace("\\$", ""):
+            break
+        text = inner.strip()
+    text = _SIZES.sub("", _SPACING.sub(" ", text)).replace("{,}", "").strip()
+    text = re.sub(r"\\langle(?![a-zA-Z])", "(", re.sub(r"\\rangle(?![a-zA-Z])", ")", text))
+    if not _DOTS.search(text):
+        text = text.rstrip(" .;,") if not text.endswith("\\.") else text
+    return " ".join(text.split())
+
+
+def stated_words(text: str) -> Value | None:
+    """yes, false, `no solution`: words; None where the text is mathematics."""
+    found = _TEXT.match(text)
+    words = " ".join((found[1] if found else text).strip(" .!").casefold().split())
+    if words in ("true", "yes", "false", "no"):
+        return Boolean(words in ("true", "yes"))
+    if found and re.search("[a-z]", words):
+        inner = bare_value(found[1].strip())
+        if inner is None or isinstance(inner.value, Symbol) or not re.search(r"\d", words):
+            return Text(words)
+        return inner.value
+    if _WORDS.match(text) and len(text.split()) > 1 and all(len(word) > 1 or word in "aA" for word in text.split()):
+        return Text(words)
+    if re.fullmatch("[A-Za-z]{4,}", text) and text not in KNOWN_WORDS:
+        return Text(words)
+    return None
+
+
+KNOWN_WORDS = frozenset("alpha beta gamma delta theta lambda sigma omega zeta infty EmptySet Reals oo".split())
+
+
+def several_values(text: str) -> Stated | None:
+    """`x = 2, x = 3` as a set, `x = 1, y = 2` as a dictionary, `2, 3` as a row; None where it is one value."""
+    if THOUSANDS.match(text) or "\\begin" in text or (_BRACKETS.match(text) and is_enclosed(text)):
+        return None
+    pieces = [piece.strip() for piece in split_top(text, _SEPARATOR)]
+    if len(pieces) < 2 or (len(pieces) == 2 and not pieces[1]):
+        return None
+    pieces = rejoined_thousands([piece for piece in pieces if piece])
+    if len(pieces) < 2:
+        return None
+    stated = [one_value(piece) for piece in pieces]
+    if all(isinstance(item.members[-1].value, (Relation, Logic, Interval, Combined)) for item in stated):
+        if re.search(r"\bor\b|,|;", text) and not re.search(r"\band\b", text):
+            return Stated((Member(Logic("or", tuple(item.members[-1].value for item in stated))),))
+        raise Unreadable("several conditions")
+    percents = {item.members[-1].is_percent for item in stated}
+    first = stated[0].members[-1]
+    values = tuple(item.members[-1].value for item in stated)
+    member = Member(
+        Sequence("set", values),
+        is_percent=percents == {True},
+        is_degrees=any(item.members[-1].is_degrees for item in stated),
+        unit=stated[-1].members[-1].unit or first.unit,
+        is_approximate=any(item.members[-1].is_approximate for item in stated),
+    )
+    if any(item.equation for item in stated):
+        equations = tuple(item.equation or item.members[-1].value for item in stated)
+        return Stated((Member(Sequence("set", equations)),))
+    names = [item.name for item in stated]
+    if any(names[1:]) and len(set(names)) > 1:
+        if not all(names):
+            raise Unreadable("some values with a name, some without")
+        if len(set(names)) != len(names):
+            raise Unreadable("several values for several names")
+        return Stated((Member(Mapping(tuple((Symbol(name), value) for name, value in zip(names, values, strict=True)))),))
+    if not names[0]:
+        member = Member(Sequence("bare", values), is_percent=member.is_percent, is_degrees=member.is_degrees,
+                        unit=member.unit, is_approximate=member.is_approximate)
+    return Stated((member,), name=names[0])
+
+
+def rejoined_thousands(pieces: list[str]) -> list[str]:
+    """12,500,000 \\text{ m} was cut at its commas: put together again."""
+    if re.fullmatch(r"(?:.*[^\d.])?-?\d{1,3}", pieces[0]) and all(re.match(r"\d{3}(?![\d])", piece) for piece in pieces[1:]):
+        if all(re.fullmatch(r"\d{3}", piece) for piece in pieces[1:-1]):
+            return ["".join(pieces)]
+    return pieces
+
+
+def one_value(text: str) -> Stated:
+    """A value, a chain of values, a named value, or an equation.
+
+    Raises:
+        Unreadable: not understood.
+    """
+    belongs = split_top(text, _MEMBER)
+    if len(belongs) == 2 and _NAME.match(belongs[0].strip()):
+        inner = one_value(belongs[1].strip())
+        return Stated(tuple(as_set(member) for member in inner.members), name=plain_name(belongs[0]))
+    pieces = [piece.strip() for piece in split_top(text, _RELATION)]
+    if len(pieces) == 1:
+        return Stated((member_of(text),))
+    if not all(pieces[1:]):
+        raise Unreadable("a relation without a side")
+    signs = [found[0] for found in _RELATION.finditer(text)]
+    if any(sign == "\\equiv" for sign in signs) or "pmod" in text:
+        raise Unreadable("congruence")
+    approximate = [False, *(bool(_APPROXIMATE.match(sign)) for sign in signs)]
+    if len(approximate) != len(pieces):
+        approximate = [any(approximate)] * len(pieces)
+    name = ""
+    if not pieces[0] or is_name(pieces[0]):
+        name = plain_name(pieces[0])
+        pieces, approximate = pieces[1:], approximate[1:]
+    members: list[Member] = []
+    for number_, (piece, near) in enumerate(zip(pieces, approximate, strict=True)):
+        try:
+            member = member_of(piece)
+        except Unreadable:
+            if number_ == len(pieces) - 1:
+                raise
+            continue  # a left side that cannot be read names the value: \\lim_{x \\to 0} f(x) = 3
+        members.append(Member(member.value, member.readings, near, member.is_percent, member.is_degrees, member.unit,
+                              member.plus_constant))
+    return chain_or_equation(members, name)
+
+
+def chain_or_equation(members: list[Member], name: str) -> Stated:
+    """A chain of equal values, unless its sides differ in their symbols: then an equation."""
+    last = members[-1]
+    if len(members) == 2 and all(isinstance(member.value, SCALARS) for member in members):
+        symbols = [free_symbols(member.value) for member in members]
+        if symbols[0] and not symbols[0] <= symbols[1] and not last.plus_constant:
+            equation = Relation("=", members[0].value, last.value)
+            return Stated((last,), name=name, equation=equation)
+    return Stated(tuple(members), name=name)
+
+
+def is_name(text: str) -> bool:
+    """Whether a left side only names what follows: x, y', V_1, f(x), P(A \\cap B), \\text{Area}."""
+    if _TEXT.match(text):
+        return True
+    if not _NAME.match(text):
+        return False
+    try:
+        value, _ = read_formula(text)
+    except Unreadable:
+        return True
+    return isinstance(value, Symbol) or (isinstance(value, Call) and value.name.startswith("?"))
+
+
+def plain_name(text: str) -> str:
+    """The name of a left side as the symbol it would be in a program, empty for words."""
+    text = text.strip()
+    found = re.match(r"\\?([A-Za-z]+)(?:_(?:(\w)|\{([^{}]*)\}))?('*)", text)
+    if not found or _TEXT.match(text):
+        return ""
+    return symbol_of(found[1] + (found[2] or found[3] or "") + ("prime" * len(found[4])))
+
+
+def symbol_of(name: str) -> str:
+    """The normalised name."""
+    value = read_source(name) if name.isidentifier() else Symbol(name)
+    return value.name if isinstance(value, Symbol) else name
+
+
+def member_of(text: str) -> Member:
+    """One value with what stands around it.
+
+    Raises:
+        Unreadable: not understood.
+    """
+    text = text.strip()
+    words = stated_words(text)
+    if words is not None:
+        return Member(words)
+    is_percent = bool(_PERCENT.search(text))
+    if is_percent:
+        text = _PERCENT.sub("", text)
+    is_degrees = bool(_DEGREES.search(text))
+    if is_degrees:
+        text = _DEGREES.sub("", text)
+    unit = ""
+    sign = _MONEY.match(text)
+    if sign:
+        text, unit = sign[1] + text[sign.end() :], "dollar"
+    found = _UNIT.search(text)
+    if found and text[: found.start()].strip():
+        text, unit = text[: found.start()], (found[1] + found[2]).strip()
+    spelled = _PLAIN_UNIT.match(text)
+    if spelled and not re.search(r"\b(and|or|to)\b", spelled[2]):
+        text, unit = spelled[1], spelled[2]
+    plus_constant = bool(_CONSTANT.search(text))
+    if plus_constant:
+        text = _CONSTANT.sub("", text)
+    value, readings, formula_unit = value_of(text.strip())
+    is_degrees |= formula_unit == "degree"
+    return Member(value, readings, False, is_percent, is_degrees, unit or formula_unit, plus_constant)
+
+
+def value_of(text: str) -> tuple[Value, tuple[Value, ...], str]:
+    """The value of a text, further readings of it, and a unit the formula parser found.
+
+    Raises:
+        Unreadable: not understood.
+    """
+    if THOUSANDS.match(text):
+        return number(text.replace(",", "")), (), ""
+    try:
+        return number(text), (), ""
+    except Unreadable:
+        pass
+    ratio = RATIO.match(text)
+    if ratio:
+        return read_source(f"{ratio[1]}/{ratio[2]}"), (), ""
+    dots = _DOTS.match(text)
+    if dots:
+        literal = number(dots[1])
+        return Number(literal.value, literal.places, literal.digits, True), (), ""
+    mixed = _FRACTION.match(text)
+    if mixed and int(mixed[3]) < int(mixed[4]):
+        whole = read_source(f"{mixed[2]} + Rational({mixed[3]}, {mixed[4]})")
+        return (read_source(f"-({mixed[2]} + Rational({mixed[3]}, {mixed[4]}))") if mixed[1] else whole), (), ""
+    bracketed = in_brackets(text)
+    if bracketed is not None:
+        return *bracketed, ""
+    if re.search(r"\*\*|\b(?:sqrt|Matrix|Rational|Interval|FiniteSet|Eq)\(", text) and "\\" not in text:
+        try:
+            return read_source(text), (), ""
+        except Unreadable:
+            pass
+    try:
+        value, unit = read_formula(text)
+    except Unreadable:
+        if "\\" in text or re.search(r"\d_", text):
+            raise
+        return read_source(text.replace("^", "**")), (), ""
+    return value, (), unit
+
+
+def in_brackets(text: str) -> tuple[Value, tuple[Value, ...]] | None:
+    """Points, lists, intervals and sets in brackets; None where the brackets hold one value or none stand outside."""
+    opened = re.match(r"\\\{|\{|\\lbrace", text)
+    if opened and re.search(r"(?:\\\}|\}|\\rbrace)\Z", text) and not text.startswith("{\\"):
+        inner = re.sub(r"(?:\\\}|\}|\\rbrace)\Z", "", text[opened.end() :])
+        if re.search(r"\\mid|\\vert|:|\|", inner):
+            raise Unreadable("set by a condition")
+        items = [item for item in split_top(inner, _COMMA) if item.strip()]
+        return Sequence("set", tuple(value_of(item.strip())[0] for item in items)), ()
+    if text in ("\\emptyset", "\\varnothing", "EmptySet", "\\{\\}", "{}"):
+        return Sequence("set", ()), ()
+    found = _BRACKETS.match(text)
+    if not found or not is_enclosed(text):
+        return None
+    parts = [part.strip() for part in split_top(found[2], _COMMA)]
+    if len(parts) < 2:
+        return None
+    values = tuple(value_of(part)[0] for part in parts)
+    kinds = (found[1], found[3])
+    low, high = values[0], values[-1]
+    between = None
+    if len(values) == 2 and isinstance(low, SCALARS) and isinstance(high, SCALARS):
+        between = Interval(low, high, found[1] == "(", found[3] == ")")
+    if kinds in (("(", "]"), ("[", ")")):
+        if between is None:
+            raise Unreadable("brackets that do not match")
+        return between, ()
+    row = Sequence("tuple" if found[1] == "(" else "list", values)
+    return row, (between,) if between is not None else ()
+
+
+def as_set(member: Member) -> Member:
+    """The right side of x \\in ...: an interval where it could be one."""
+    intervals = [reading for reading in (member.value, *member.readings) if isinstance(reading, Interval)]
+    return Member(intervals[0]) if intervals else member
