@@ -18,7 +18,8 @@ _FORMULA = re.compile(
 _ALL_SINGLE = re.compile(r"\$\s*(?P<single>(?:[^$]|\\\$)+?)\s*(?<!\\)\$", re.DOTALL)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _NOTHING = re.compile(
-    r"\W*(?:none|n/?a|not applicable|nothing|no conditions?(?: needed)?|unknown|not (?:given|stated))\W*|[\s*_.:`–—-]*", re.I
+    r"\W*(?:none|n/?a|not applicable|nothing|no conditions?(?: needed)?|unknown|not (?:given|stated))\W*|[\s*_.:`–—-]*",
+    re.I,
 )
 
 # "The result is approximately", "So the area equals": words before a value.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mathcode_assets.mathematical_code.lockstep import LONGEST_SILENCE, in_step
+from mathcode_assets.mathematical_code.lockstep import LONGEST_SILENCE, in_background, in_step
 
 
 def _question(number: int) -> int | None:
@@ -58,3 +59,32 @@ def test_service_that_loses_or_invents_an_answer_is_an_error(answers: list[int],
 
     with pytest.raises(ValueError, match=problem):
         list(in_step([3, 6], _question, answered, idle=0))
+
+
+def test_background_gives_the_same_items_and_passes_errors_on() -> None:
+    def broken() -> Iterator[int]:
+        yield from range(5)
+        raise KeyError("six")
+
+    assert list(in_background(range(1_000), size=3)) == list(range(1_000))
+    found = []
+    with pytest.raises(KeyError, match="six"):
+        found.extend(in_background(broken(), size=2))
+    items = in_background(broken(), size=2)
+    assert [next(items) for _ in range(5)] == list(range(5))
+
+
+def test_background_stays_within_its_size_and_ends_with_its_reader() -> None:
+    before = threading.active_count()
+    made = []
+
+    def items() -> Iterator[int]:
+        for number in itertools.count():
+            made.append(number)
+            yield number
+
+    reader = in_background(items(), size=4)
+    assert [next(reader) for _ in range(3)] == [0, 1, 2]
+    reader.close()
+    assert len(made) <= 3 + 4 + 1
+    assert threading.active_count() == before
