@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mathcode_assets.mathematical_code.formulas import expression_in, place_of, result_in, without_delimiters
@@ -91,6 +91,7 @@ def test_place_after_the_one_before_is_preferred() -> None:
 
 
 @given(st.text(max_size=60), st.text(max_size=8))
+@settings(deadline=None)
 def test_any_place_holds_the_expression(text: str, expression: str) -> None:
     span = place_of(expression, text, 0, len(text))
     if span:
@@ -98,6 +99,7 @@ def test_any_place_holds_the_expression(text: str, expression: str) -> None:
 
 
 @given(st.text(max_size=80))
+@settings(deadline=None)
 def test_any_section_is_read(text: str) -> None:
     expression_in(text)
     result_in(text)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mathcode_assets.mathematical_code.lockstep import LONGEST_SILENCE, in_background, in_step
@@ -31,6 +31,7 @@ def _doubling(ahead: int):
 
 
 @given(st.lists(st.integers(-5, 100), max_size=60), st.integers(1, 20))
+@settings(deadline=None)
 def test_items_keep_their_order_and_get_their_own_answers(numbers: list[int], ahead: int) -> None:
     found = list(in_step(numbers, _question, _doubling(ahead), idle=0))
     assert found == [(number, None if number % 3 else 2 * number) for number in numbers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mathcode_assets.mathematical_code.passages import PassageConfig, passages
@@ -79,6 +79,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=60), st.integers(1, 50), st.integers(0, 30))
+@settings(deadline=None)
 def test_passages_partition_any_document(pieces: list[str], max_chars: int, context_chars: int) -> None:
     text = "".join(pieces)
     found = list(passages(text, PassageConfig(max_chars=max_chars, context_chars=context_chars)))
