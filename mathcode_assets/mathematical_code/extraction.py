@@ -259,13 +259,11 @@ def _from_json(answer: str, language: str, is_cut: bool) -> list[Computation] | 
     for start, end in stretches:
         read = read_json(answer, start, end)
         if read is not None and (_is_of_computations(read) or '"computations"' in answer[start:end]):
-            inside = _from_items(read, answer, language, is_cut)
-            if start == 0 and not fences:
-                return inside
+            after = max(read.end, end) if fences else read.end
             return [
                 *_from_titles(answer[: read.start].rstrip("`jsonJSON \n"), language, False),
-                *inside,
-                *_from_titles(answer[max(read.end, end) :], language, is_cut),
+                *_from_items(read, answer, language, is_cut),
+                *_from_titles(answer[after:], language, is_cut),
             ]
     return None
 
@@ -293,9 +291,10 @@ def _from_items(read: JsonAnswer, answer: str, language: str, is_cut: bool) -> l
                 is_open=False,
             )
         )
-    if read.rest:
-        looks_cut = is_cut or not read.rest.rstrip().endswith(("}", "]", "`"))
-        found.append(Computation(problem=TRUNCATED if looks_cut else INVALID_JSON, raw=read.rest))
+    if read.rest or not (read.is_whole or found):
+        raw = read.rest or answer[read.start : read.end]
+        looks_cut = is_cut or not raw.rstrip().endswith(("}", "]", "`"))
+        found.append(Computation(problem=TRUNCATED if looks_cut else INVALID_JSON, raw=raw))
     return found
 
 

@@ -17,7 +17,10 @@ _FORMULA = re.compile(
 # As _FORMULA's last line, where the whole of a text is meant and spaces inside do no harm.
 _ALL_SINGLE = re.compile(r"\$\s*(?P<single>(?:[^$]|\\\$)+?)\s*(?<!\\)\$", re.DOTALL)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_NOTHING = re.compile(r"\W*(?:none|n/?a|not applicable|nothing|no conditions?|unknown|not (?:given|stated))?\W*", re.I)
+_NOTHING = re.compile(
+    r"\W*(?:none|n/?a|not applicable|nothing|no conditions?(?: needed)?|unknown|not (?:given|stated))\W*|[\s*_.:`–—-]*",
+    re.I,
+)
 
 # "The result is approximately", "So the area equals": words before a value.
 _LEAD_IN = re.compile(

@@ -31,12 +31,14 @@ class JsonAnswer:
         items: the objects of the list of computations, each with the span of the answer it came from.
         rest: what followed the last object that could be read, where the JSON breaks off or is broken; else
             empty.
+        is_whole: whether the JSON could be read to its end.
         start: where the JSON begins in the answer.
         end: one past its last character that was read or given up.
     """
 
     items: tuple[tuple[Mapping[str, Any], int, int], ...]
     rest: str
+    is_whole: bool
     start: int
     end: int
 
@@ -54,8 +56,8 @@ def read_json(answer: str, start: int = 0, end: int | None = None) -> JsonAnswer
     whole = _decoded(answer, begin, end)
     if whole is not None:
         value, stop = whole
-        items = _items(value)
-        return JsonAnswer(items=tuple((item, begin, stop) for item in items), rest="", start=begin, end=stop)
+        items = tuple((item, begin, stop) for item in _items(value))
+        return JsonAnswer(items=items, rest="", is_whole=True, start=begin, end=stop)
     return _read_items(answer, begin, end)
 
 
@@ -77,9 +79,8 @@ def _read_items(answer: str, begin: int, end: int) -> JsonAnswer:
         decoded = _decoded(answer, start, end) if answer[start : start + 1] == "{" else None
         if decoded is None or not isinstance(decoded[0], dict):
             rest = answer[start:end].strip()
-            return JsonAnswer(
-                items=tuple(items), rest="" if re.fullmatch(r"[\]}\s]*", rest) else rest, start=begin, end=end
-            )
+            rest = "" if re.fullmatch(r"[\]}\s]*", rest) else rest
+            return JsonAnswer(items=tuple(items), rest=rest, is_whole=False, start=begin, end=end)
         items.append((decoded[0], start, decoded[1]))
         position = decoded[1]
 

@@ -1,10 +1,12 @@
-"""Send some items of a stream through a service that answers in order, and keep all of them in order."""
+"""Streams in step: some items through a service that answers in order, a stream drawn ahead in a thread."""
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Item = TypeVar("_Item")
 _Question = TypeVar("_Question")
@@ -12,6 +14,9 @@ _Answer = TypeVar("_Answer")
 
 # Items in a row without a question before an idle question is asked. Each waits in memory until then.
 LONGEST_SILENCE = 256
+
+# Seconds after which a thread looks whether anybody still wants what it makes.
+_PATIENCE_S = 0.1
 
 
 class OutOfStep(ValueError):
@@ -63,3 +68,46 @@ def in_step(
         if has_question:
             raise ValueError("fewer answers than questions")
         yield item, None  # pyrefly: ignore[bad-yield]
+
+
+def in_background(items: Iterable[_Item], *, size: int) -> Iterator[_Item]:
+    """The same items, made in a thread of their own while earlier ones are used, at most `size` ahead.
+
+    An exception in the making is raised here, after the items before it. When this iterator is closed or
+    dropped the thread ends with the item it is at.
+    """
+    made: queue.Queue[tuple[bool, Any]] = queue.Queue(maxsize=size)
+    is_over = threading.Event()
+
+    def put(entry: tuple[bool, Any]) -> bool:
+        while not is_over.is_set():
+            try:
+                made.put(entry, timeout=_PATIENCE_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not put((True, item)):
+                    return
+            put((False, None))
+        except BaseException as error:  # whatever it is, it belongs to the one who draws
+            put((False, error))
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            is_item, entry = made.get()
+            if is_item:
+                yield entry
+            elif entry is None:
+                return
+            else:
+                raise entry
+    finally:
+        is_over.set()
+        thread.join()

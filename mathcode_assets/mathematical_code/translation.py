@@ -14,28 +14,30 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
+from mathcode_assets.llm.generator import OK as ANSWERED
 from mathcode_assets.llm.generator import Completion, Generator, Request
 from mathcode_assets.mathematical_code.extraction import Computation, computations_in
 from mathcode_assets.mathematical_code.formulas import place_of
-from mathcode_assets.mathematical_code.lockstep import OutOfStep, in_step
+from mathcode_assets.mathematical_code.lockstep import OutOfStep, in_background, in_step
 from mathcode_assets.mathematical_code.passages import Passage, passages
 from mathcode_assets.mathematical_code.prompts import TranslationConfig, language_of, request_for
 from mathcode_assets.records import COMPLETION, COMPUTATION, UNVERIFIABLE, VERIFIED_COMPUTATION
+from mathcode_assets.sandbox.snippets import OK as RAN
+from mathcode_assets.sandbox.snippets import Execution, Snippet
 from mathcode_assets.sources.documents import DocumentBatches, encodable
-
-if TYPE_CHECKING:
-    from mathcode_assets.sandbox.snippets import Execution, Snippet
-    from mathcode_assets.verification.claims import Claim, Comparison
+from mathcode_assets.verification.compare import Comparison
+from mathcode_assets.verification.isolated import Claim
 
 REQUEST_FAILED = "request_failed"
 NOT_RUN = "not_run"
-RAN = "ok"
 
 STDERR_CHARS = 4_000
+# Executions that wait to be verified: programs go on running while some hundred results are compared.
+EXECUTED_AHEAD = 512
 _COMPUTATION_ID_HEX_DIGITS = 32
 
 
@@ -100,8 +102,9 @@ def verified(
     """Computations with what their programs did and a verdict, as VERIFIED_COMPUTATION, in the same order.
 
     A row with a problem is not run, and the problem is the method of its verdict. A program that did not end
-    well is unverifiable by ``execution_<status>``. Execution and verification are drawn on as one pipeline: while
-    a result is compared, the next programs run.
+    well is unverifiable by ``execution_<status>``. Programs run in a thread of their own, at most `EXECUTED_AHEAD` of
+    them ahead of the verification, so that the sandbox is busy while results are compared; documents and
+    computations are read in that thread.
 
     Args:
         documents: those the computations were found in, in the same order; the text is not read.
@@ -112,11 +115,8 @@ def verified(
     Raises:
         OutOfStep: a computation of a document that is not there, or in another order.
     """
-    from mathcode_assets.sandbox.snippets import Snippet
-    from mathcode_assets.verification.claims import Claim
-
     executed = in_step(_with_sources(documents, computations), _snippet_of, execute, idle=Snippet(code=""))
-    claims = in_step(executed, _claim_of, verify, idle=Claim(gold="0", output="0"))
+    claims = in_step(in_background(executed, size=EXECUTED_AHEAD), _claim_of, verify, idle=Claim(gold="0", output="0"))
     rows = DocumentBatches(VERIFIED_COMPUTATION)
     for (row, execution), comparison in claims:
         verified_row = row | _execution_fields(execution) | _verdict_fields(row, execution, comparison)
@@ -194,7 +194,7 @@ def _next(rows: Iterator[Any], doc_id: str) -> Any:
 
 def _computation_rows(text: str, completion: dict[str, Any]) -> Iterator[dict[str, Any]]:
     language = language_of(completion["prompt_version"])
-    if completion["status"] == "ok":
+    if completion["status"] == ANSWERED:
         reason = completion["finish_reason"]
         found = computations_in(completion["text"], language=language, finish_reason=reason)
     else:

