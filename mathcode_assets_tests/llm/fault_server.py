@@ -111,7 +111,9 @@ class Server:
             return "broke", response(200, rng.choice(GARBAGE))
         if fault == "429":
             moment = format_datetime(datetime.now(UTC), usegmt=True)
-            return "refused", response(429, b'{"error": {"message": "slow"}}', rng.choice(["0.02", "0", moment, "soon"]))
+            return "refused", response(
+                429, b'{"error": {"message": "slow"}}', rng.choice(["0.02", "0", moment, "soon"])
+            )
         if fault:
             return "refused", response(int(fault), b'{"error": {"message": "no"}}')
         return "completed", response(200, good)
