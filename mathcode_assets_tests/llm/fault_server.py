@@ -62,6 +62,8 @@ class Server:
             await asyncio.sleep(0.003)
             while (self.folder / "hold").exists():
                 await asyncio.sleep(0.02)
+            if is_hung_up(connection):
+                raise EOFError
             fault = self.fault(question)
             if fault == "hang" and (self.folder / "hangs").exists():
                 await loop.sock_recv(connection, 1)  # until the client gives up
@@ -109,7 +111,9 @@ class Server:
             return "broke", response(200, rng.choice(GARBAGE))
         if fault == "429":
             moment = format_datetime(datetime.now(UTC), usegmt=True)
-            return "refused", response(429, b'{"error": {"message": "slow"}}', rng.choice(["0.02", "0", moment, "soon"]))
+            return "refused", response(
+                429, b'{"error": {"message": "slow"}}', rng.choice(["0.02", "0", moment, "soon"])
+            )
         if fault:
             return "refused", response(int(fault), b'{"error": {"message": "no"}}')
         return "completed", response(200, good)
@@ -132,6 +136,13 @@ async def received(loop: asyncio.AbstractEventLoop, connection: socket.socket) -
     if not data:
         raise EOFError
     return data
+
+
+def is_hung_up(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
 
 
 def completion(question: str) -> bytes:

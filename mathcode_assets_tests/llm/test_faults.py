@@ -35,7 +35,7 @@ class Site:
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))  # nobody listens yet: connections are refused
         self.port = self.socket.getsockname()[1]
-        self.n_started = 0
+        self.n_started = self.pid = 0
         self.closing = Event()
         self.keeper = Thread(target=self._keep_serving, daemon=True)
 
@@ -51,6 +51,7 @@ class Site:
             server = subprocess.Popen(
                 [sys.executable, fault_server.__file__, *arguments], pass_fds=[self.socket.fileno()]
             )
+            self.pid = server.pid
             while server.poll() is None and not self.closing.wait(0.02):
                 pass
             if server.poll() is None:
@@ -110,9 +111,10 @@ def _kill_while_all_is_at_the_server(site: Site, client: subprocess.Popen[bytes]
     (site.folder / "hold").touch()
 
     def is_held() -> bool:
-        ends = Counter(event for event, _ in site.ends().values())
-        n_answers = sum(event == "completed" and question != "probe" for event, question in site.ends().values())
-        return ends["read"] == fault_client.CONCURRENCY and site.usage().answered == n_answers
+        ends = site.ends()
+        n_held = sum(name.startswith(f"{site.pid}-") and event == "read" for name, (event, _) in ends.items())
+        n_answers = sum(event == "completed" and question != "probe" for event, question in ends.values())
+        return n_held == fault_client.CONCURRENCY and site.usage().answered == n_answers
 
     _until(is_held, client)
     _kill(client)

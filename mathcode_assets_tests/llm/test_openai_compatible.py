@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pytest
-
 from mathcode_assets.llm.generator import Completion, Message, Request
 from mathcode_assets.llm.openai_compatible import OpenAICompatible, ServerConfig
 from mathcode_assets_tests.llm.test_generator import REQUEST
