@@ -37,7 +37,7 @@ from mathcode_assets.sample import sample_dir
 
 LAKE_ASSETS: list[LakeAsset] = [
     asset
-    for module in (raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, mixture)
+    for module in (raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, translated, mixture)
     for asset in module.ASSETS
 ]
 
@@ -57,7 +57,6 @@ def build_definitions(
             *sources.source_definitions(LAKE_ASSETS),
             *(asset.definition() for asset in LAKE_ASSETS),
             *duplicates.SPECS,
-            *translated.SPECS,
         ],
         asset_checks=[*clean.CHECKS, *mixture.CHECKS],
         jobs=JOBS,

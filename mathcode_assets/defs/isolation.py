@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 from mathcode_assets.sandbox.pool import AUTO, Sandbox, SandboxConfig
 from mathcode_assets.sandbox.snippets import Execution, Limits, Snippet
-from mathcode_assets.verification.claims import Claim, Comparison
-from mathcode_assets.verification.isolated import VerificationConfig, Verifier
+from mathcode_assets.verification.isolated import Claim, Comparison, VerificationConfig, Verifier
 
 
 def usable_cores() -> int:

@@ -130,16 +130,12 @@ class TranslationConfig:
     passages: PassageConfig = field(default_factory=PassageConfig)
     parameters: Parameters = field(default_factory=lambda: Parameters(max_tokens=2048))
     """Greedy, as in paper section 2.2. 2,048 tokens hold about eight computations."""
-    window: int = 512
-    """Requests given to the generator at a time: its concurrency is used, and memory stays at some 4 MB."""
 
     def __post_init__(self) -> None:
         if self.prompt not in (SINGLE_CALL, STRUCTURED):
             raise ValueError(f"unknown prompt {self.prompt!r}: {SINGLE_CALL} or {STRUCTURED}")
         if self.language not in _LANGUAGE_NAMES:
             raise ValueError(f"unknown language {self.language!r}: {PYTHON} or {OCTAVE}")
-        if self.window < 1:
-            raise ValueError("a window holds at least one request")
 
     @property
     def prompt_version(self) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -63,14 +64,21 @@ def complete(
         ValueError: the generator gave another number of answers, or one to another request.
     """
     rows = DocumentBatches(COMPLETION)
-    asked = requests_of(documents, config)
-    while window := list(itertools.islice(asked, config.window)):
-        completions = generator.generate([request for _, _, request in window])
-        for (doc_id, passage, request), completion in zip(window, completions, strict=True):
-            if completion.key != request.key:
-                raise ValueError(f"answer to {completion.key} where {request.key} was asked")
-            row = _completion_row(doc_id, passage, completion, config)
-            yield from rows.add(row, len(row["text"]) + len(row["error"]))
+    under_way: deque[tuple[str, Passage, str]] = deque()  # as many as the generator reads ahead
+
+    def requests() -> Iterator[Request]:
+        for doc_id, passage, request in requests_of(documents, config):
+            under_way.append((doc_id, passage, request.key))
+            yield request
+
+    for completion in generator.generate(requests()):
+        doc_id, passage, key = under_way.popleft() if under_way else ("", None, "")
+        if passage is None or completion.key != key:
+            raise ValueError(f"answer to {completion.key} where {key or 'nothing'} was asked")
+        row = _completion_row(doc_id, passage, completion, config)
+        yield from rows.add(row, len(row["text"]) + len(row["error"]))
+    if under_way:
+        raise ValueError(f"{len(under_way)} requests without an answer")
     yield from rows.rest()
 
 

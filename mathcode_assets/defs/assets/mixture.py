@@ -18,6 +18,7 @@ from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.assets.contamination import contamination_key
 from mathcode_assets.defs.assets.duplicates import INDEXES
 from mathcode_assets.defs.assets.models import TOKENIZER
+from mathcode_assets.defs.assets.translated import completions_key, computations_key
 from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED, build_when_settled
 from mathcode_assets.defs.checks import (
     LICENCE_KNOWN,
@@ -26,7 +27,7 @@ from mathcode_assets.defs.checks import (
     rows_add_up,
     rows_of_all,
 )
-from mathcode_assets.defs.components import COMPONENT_TABLES, PILE_COMPONENTS
+from mathcode_assets.defs.components import COMPONENT_TABLES, PILE_COMPONENTS, TRANSLATED_TABLES
 from mathcode_assets.defs.previews import document_preview
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, TableBuild, table_asset
 from mathcode_assets.defs.workspace import Withheld, Workspace
@@ -253,6 +254,23 @@ def data_card(workspace: Workspace) -> DataCard:
         corpus_hash=pile.data_version,
         code_version=__version__,
         notes=[_translation_note(workspace)],
+    )
+
+
+def _translation_note(workspace: Workspace) -> str:
+    """Who translated, and how many of the computations hold."""
+    verdicts: Counter[str] = Counter()
+    generators: set[str] = set()
+    for table in TRANSLATED_TABLES:
+        for part in workspace.tables(computations_key(table.translated_from), table.source):
+            verdicts.update(part.manifest().facts.get("verdict", {}))
+        for part in workspace.tables(completions_key(table.translated_from), table.source):
+            generators.update(part.manifest().recipe.models.values())
+    counts = ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(verdicts.items())) or "none"
+    return (
+        f"Translated mathematical code by {', '.join(sorted(generators)) or 'nobody'}; computations: {counts}. "
+        "Only verified ones are in the pile: the program was run in isolation, and what it printed was compared "
+        "with the stated result as mathematics."
     )
 
 
