@@ -77,6 +77,9 @@ class RequestCache:
     def __len__(self) -> int:
         return len(self._places)
 
+    def __bool__(self) -> bool:
+        return True  # an empty cache is one
+
     def get(self, key: str) -> Completion | None:
         """The final row of a key, marked as cached and without attempts; None where there is none."""
         with self.lock:

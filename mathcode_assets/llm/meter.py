@@ -6,14 +6,14 @@ before it takes effect, so the sums and the final rows survive the process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from mathcode_assets.llm.budget import Budget, BudgetExhausted, prompt_tokens_of
-from mathcode_assets.llm.generator import Completion, Request
+from mathcode_assets.llm.generator import Completion, Generator, Request
 from mathcode_assets.llm.ledger import ENDED, GPU, NOTE, PROBED, REFUSED, ROW, SENT, UNKNOWN, UNSENT, Ledger, Usage
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Meter:
         self.cache = cache
         self.budget = budget
         self.count_tokens = count_tokens
-        self._lock = cache.lock if cache else RLock()
+        self._lock = cache.lock if cache is not None else RLock()
         self._run = Ledger()
-        self._numbers = cache.attempt_numbers if cache else count(1)
+        self._numbers = cache.attempt_numbers if cache is not None else count(1)
         self._is_exhausted = False
 
     @property
@@ -57,7 +57,7 @@ class Meter:
     def total(self) -> Usage:
         """Sums of all runs on the cache; of this run where there is none."""
         with self._lock:
-            return self.cache.ledger.usage if self.cache else self._run.usage
+            return self.cache.ledger.usage if self.cache is not None else self._run.usage
 
     def may_try(self, key: str) -> bool:
         """Whether a request has attempts left, counted over all runs."""
@@ -137,3 +137,21 @@ class Meter:
             if self.cache is not None:
                 self.cache.record(event)
             self._run.apply(_LOCAL, event)
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """A generator that reports nothing itself, e.g. rules, with its requests and completions counted."""
+
+    generator: Generator
+    meter: Meter
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """What the generator answers."""
+        for completion in self.generator.generate(requests):
+            self.meter.note(requests=1)
+            if completion.is_ok or not completion.is_transient:
+                self.meter.finish(completion)
+            else:
+                self.meter.note(deferred=1)
+            yield completion

@@ -1,11 +1,18 @@
 import dataclasses
 import json
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
-from mathcode_assets.llm.generator import Completion, Message, Request
+import pytest
+
+from mathcode_assets.llm.budget import Budget, BudgetExhausted
+from mathcode_assets.llm.cache import Cached, RequestCache
+from mathcode_assets.llm.generator import Completion, Message, Parameters, Request
+from mathcode_assets.llm.meter import Meter
 from mathcode_assets.llm.openai_compatible import OpenAICompatible, ServerConfig
 from mathcode_assets_tests.llm.test_generator import REQUEST
 
@@ -21,6 +28,8 @@ class _Server(ThreadingHTTPServer):
         self.bodies: list[dict] = []
         self.lock = threading.Lock()
         self.n_open = self.most_open = 0
+        self.follows_schemas = self.is_uneven = False
+        self.code: str | None = None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -35,10 +44,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.most_open = max(self.server.most_open, self.server.n_open)
             script = self.server.scripts.get(question, [])
             status = script.pop(0) if script else 200
-        threading.Event().wait(0.02)  # so that requests in flight overlap
+        delay = random.Random(question).uniform(0, 0.04) if self.server.is_uneven else 0.02
+        threading.Event().wait(delay)  # so that requests in flight overlap
         with self.server.lock:
             self.server.n_open -= 1
-        self._send(status, _answer(question) if status == 200 else {"error": {"message": f"status {status}"}})
+        text = f"re: {question}"
+        if "response_format" in body and self.server.follows_schemas:
+            (name, kind), *_ = body["response_format"]["json_schema"]["schema"]["properties"].items()
+            text = json.dumps({name: kind["enum"][0]})
+        key = self.headers["Authorization"]
+        message = f"status {status} for {key}"
+        self._send(
+            status, _answer(text) if status == 200 else {"error": {"message": message, "code": self.server.code}}
+        )
 
     def _send(self, status: int, answer: object) -> None:
         payload = json.dumps(answer).encode() if answer is not None else b"not json"
@@ -52,8 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep test output clean."""
 
 
-def _answer(question: str) -> dict:
-    message = {"role": "assistant", "content": f"re: {question}"}
+def _answer(text: str) -> dict:
+    message = {"role": "assistant", "content": text}
     return {
         "id": "1",
         "object": "chat.completion",
@@ -81,15 +99,19 @@ def _serving(scripts: dict[str, list[int]]) -> Iterator[_Server]:
         thread.join()
 
 
-def _generate(server: _Server, requests: list[Request], *, concurrency: int = 8) -> list[Completion]:
+def _config(server: _Server, **changes: object) -> ServerConfig:
     config = ServerConfig(
         base_url=f"http://127.0.0.1:{server.server_port}/v1",
-        concurrency=concurrency,
+        concurrency=8,
         attempts=3,
         first_delay_s=0.01,
         timeout_s=20,
     )
-    return list(OpenAICompatible(config).generate(requests))
+    return dataclasses.replace(config, **changes)
+
+
+def _generate(server: _Server, requests: list[Request], **changes: object) -> list[Completion]:
+    return list(OpenAICompatible(_config(server, **changes)).generate(requests))
 
 
 def test_a_server_error_is_retried_and_answers_keep_their_order() -> None:
@@ -138,3 +160,134 @@ def test_a_response_that_is_no_completion_is_asked_again_and_of_unknown_billing(
         assert x.is_ok and (x.attempts, x.attempts_unknown) == (2, 1)
         assert not y.is_ok and y.is_transient and (y.attempts, y.attempts_unknown) == (3, 3)
         assert "unusable response" in y.error
+
+
+def test_answers_keep_the_order_of_the_requests_whatever_order_they_come_in() -> None:
+    with _serving({}) as server:
+        server.is_uneven = True
+        answers = _generate(server, [_ask(str(number)) for number in range(60)])
+        assert [answer.text for answer in answers] == [f"re: {number}" for number in range(60)]
+
+
+def test_no_more_is_read_or_sent_than_the_window_while_nobody_takes_answers() -> None:
+    with _serving({}) as server:
+        n_read = 0
+
+        def asked() -> Iterator[Request]:
+            nonlocal n_read
+            for n_read in range(1, 10_001):
+                yield _ask(str(n_read))
+
+        answers = OpenAICompatible(_config(server, concurrency=2, read_ahead=3)).generate(asked())
+        for number in range(1, 20):
+            next(answers)
+            assert n_read <= number + 6
+        threading.Event().wait(0.3)
+        assert len(server.bodies) <= 19 + 6
+        answers.close()  # type: ignore[attr-defined]
+        n_sent = len(server.bodies)
+        threading.Event().wait(0.1)
+        assert len(server.bodies) == n_sent
+    assert not [thread for thread in threading.enumerate() if thread.name == "generator"]
+
+
+def test_nothing_is_opened_for_no_requests() -> None:
+    assert list(OpenAICompatible(ServerConfig(base_url="http://nowhere.invalid")).generate([])) == []
+
+
+def test_the_key_is_sent_and_never_shown() -> None:
+    with _serving({"x": [400]}) as server:
+        config = _config(server, api_key="sk-secret-1234567")
+        generator = OpenAICompatible(config)
+        (answer,) = generator.generate([_ask("x")])
+        assert "Bearer [key]" in answer.error
+        assert "secret" not in f"{config} {generator} {answer}"
+
+
+def test_a_refused_key_condemns_no_record(tmp_path: Path) -> None:
+    with _serving({"x": [401]}) as server, RequestCache(tmp_path) as cache:
+        meter = Meter(cache=cache)
+        generator = Cached(OpenAICompatible(_config(server), meter), meter)
+        (answer,) = generator.generate([_ask("x")])
+        assert answer.is_transient and len(server.bodies) == 1 and not len(cache)
+        (answer,) = generator.generate([_ask("x")])
+        assert answer.is_ok
+
+
+@pytest.mark.parametrize(
+    ("code", "is_transient"), [("unsupported_parameter", True), ("context_length_exceeded", False)]
+)
+def test_a_400_that_blames_the_call_condemns_no_record(code: str, is_transient: bool) -> None:
+    with _serving({"x": [400]}) as server:
+        server.code = code
+        (answer,) = _generate(server, [_ask("x")])
+        assert not answer.is_ok and answer.is_transient == is_transient and len(server.bodies) == 1
+
+
+SCHEMA = json.dumps({"type": "object", "properties": {"answer": {"enum": ["yes"]}}, "required": ["answer"]})
+
+
+def test_a_server_that_ignores_schemas_is_found_out_before_it_is_asked() -> None:
+    with _serving({}) as server:
+        asked = [dataclasses.replace(_ask(name), response_schema=SCHEMA) for name in "ab"]
+        answers = _generate(server, [*asked, _ask("c")])
+        assert [answer.is_ok for answer in answers] == [False, False, True]
+        assert answers[0].is_transient and "does not follow" in answers[0].error and answers[0].attempts == 0
+        assert len(server.bodies) == 2, "one probe, and the request without a schema"
+
+
+def test_a_server_that_follows_schemas_is_probed_once() -> None:
+    with _serving({}) as server:
+        server.follows_schemas = True
+        meter = Meter()
+        generator = OpenAICompatible(_config(server), meter)
+        for name in "ab":
+            (answer,) = generator.generate([dataclasses.replace(_ask(name), response_schema=SCHEMA)])
+            assert json.loads(answer.text) == {"answer": "yes"}
+        assert len(server.bodies) == 3
+        assert (meter.run.answered, meter.run.probes, meter.run.attempts) == (2, 1, 3)
+
+
+def test_a_schema_that_is_no_json_fails_alone() -> None:
+    with _serving({}) as server:
+        bad, good = _generate(server, [dataclasses.replace(_ask("a"), response_schema="{"), _ask("b")])
+        assert not bad.is_ok and not bad.is_transient and good.is_ok
+
+
+def test_a_budget_stops_before_it_is_exceeded_and_a_larger_one_resumes(tmp_path: Path) -> None:
+    requests = [dataclasses.replace(_ask(str(n)), parameters=Parameters(max_tokens=50)) for n in range(30)]
+
+    def run(server: _Server, tokens: int) -> tuple[list[Completion], BudgetExhausted | None, Meter]:
+        answers: list[Completion] = []
+        with RequestCache(tmp_path) as cache:
+            meter = Meter(cache=cache, budget=Budget(tokens=tokens))
+            generator = Cached(OpenAICompatible(_config(server, concurrency=4), meter), meter)
+            try:
+                for answer in generator.generate(requests):
+                    answers.append(answer)
+            except BudgetExhausted as stop:
+                return answers, stop, meter
+            return answers, None, meter
+
+    with _serving({}) as server:
+        answers, stop, meter = run(server, 200)
+        assert stop is not None and stop.usage == meter.total
+        n_sent = len(server.bodies)
+        # Nine tokens an answer, 67 at worst: more fit than the worst case says, as what came back is settled.
+        assert meter.total.tokens <= 200 and n_sent > 200 // 67 and n_sent == meter.total.answered >= len(answers)
+        assert all(answer.is_ok for answer in answers)
+        again, stop, meter = run(server, 10_000)
+        assert stop is None and [answer.text for answer in again] == [f"re: {n}" for n in range(30)]
+        assert len(server.bodies) == 30 and meter.run.cached == n_sent
+
+
+def test_without_a_cache_a_stop_carries_what_was_paid_for() -> None:
+    requests = [dataclasses.replace(_ask(str(n)), parameters=Parameters(max_tokens=50)) for n in range(30)]
+    with _serving({}) as server:
+        meter = Meter(budget=Budget(tokens=200))
+        answers: list[Completion] = []
+        with pytest.raises(BudgetExhausted) as stop:
+            answers.extend(OpenAICompatible(_config(server), meter).generate(requests))
+        # extend() keeps what came before the exception
+        texts = {answer.text for answer in (*answers, *stop.value.unyielded)}
+        assert len(texts) == len(server.bodies) == meter.run.answered
