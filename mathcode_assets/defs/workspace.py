@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,9 +15,11 @@ from typing import Any, TypeVar
 from mathcode_assets.config import SourcesFile, SourcesFileError
 from mathcode_assets.sources.partitions import Partition, list_partitions
 from mathcode_assets.storage.lake import WHOLE, Lake, Table
+from mathcode_assets.storage.manifest import digest
 
 ConfigT = TypeVar("ConfigT")
 MODEL_CACHE_PREFIX = "mathcode-models-"
+GENERATION_FOLDER = ".generation"
 
 
 class Withheld(RuntimeError):
@@ -100,6 +103,18 @@ class Workspace:
     def is_promoted(self, name: str) -> bool:
         """Whether some version of the model is promoted."""
         return self.lake.table(f"promoted/{name}").find_manifest() is not None
+
+    def generation_folder(self, key: str, partition: str) -> Path:
+        """Where the answers to a partition's requests are kept: beside the lake's tables, if it is local.
+
+        On an object store it is a folder of this machine, under XDG_CACHE_HOME, so a partition should go on
+        where it began, or that folder be on a shared disk.
+        """
+        root = self.lake.root
+        if root.is_local:
+            return Path(root.path) / GENERATION_FOLDER / key / partition
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cache / "mathcode" / digest(root.uri)[:16] / key / partition
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:

@@ -9,7 +9,6 @@ program again. What comes out goes through deduplication and decontamination lik
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
@@ -64,7 +63,7 @@ def _completions(web: str) -> Callable[[Workspace, str], TableBuild]:
         tokens = {"prompt_tokens": 0, "completion_tokens": 0}
 
         def batches() -> Iterator[pa.RecordBatch]:
-            with closing(translator), translator.generator() as generator:
+            with translator.generator() as generator:
                 found = complete(documents.batches(columns=["doc_id", "text"]), generator, translator.config)
                 for batch in counted(found, ["status"], counts):
                     for name in tokens:
