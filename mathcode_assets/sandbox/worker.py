@@ -33,6 +33,7 @@ import sys
 import threading
 import time
 import traceback
+from traceback import print_exception
 from types import ModuleType
 from typing import Any
 
@@ -307,8 +308,10 @@ def report(error: BaseException) -> None:
     trace = error.__traceback__.tb_next if error.__traceback__ else None
     error.__traceback__ = trace
     stream, sys.stderr = sys.stderr, io.StringIO()
+    # The interpreter's own hook looks for the source in a file; `traceback` asks linecache, which has it.
+    is_ours = sys.excepthook is sys.__excepthook__
     try:
-        sys.excepthook(type(error), error, trace)
+        print_exception(error) if is_ours else sys.excepthook(type(error), error, trace)
     except BaseException:
         with contextlib.suppress(BaseException):
             sys.__excepthook__(type(error), error, trace)
