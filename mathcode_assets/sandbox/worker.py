@@ -33,6 +33,7 @@ import sys
 import threading
 import time
 import traceback
+from traceback import print_exception
 from types import ModuleType
 from typing import Any
 
@@ -50,6 +51,7 @@ COMMON = (
 ).split()
 FILE_NAME = "snippet.py"
 SEED = 0
+REPORT_CHARS = 16_000
 REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
 MESSAGE_BYTES = 4096
 POLL_MS = 1000
@@ -299,14 +301,27 @@ def how_it_ended(error: BaseException) -> int:
 
 
 def report(error: BaseException) -> None:
-    """Print the traceback without our own frames, through the hook the snippet may have set."""
+    """Print the traceback without our own frames, through the hook the snippet may have set.
+
+    Shortened where a line of the source is so long that quoting it would break the limit on output.
+    """
     trace = error.__traceback__.tb_next if error.__traceback__ else None
     error.__traceback__ = trace
+    stream, sys.stderr = sys.stderr, io.StringIO()
+    # The interpreter's own hook looks for the source in a file; `traceback` asks linecache, which has it.
+    is_ours = sys.excepthook is sys.__excepthook__
     try:
-        sys.excepthook(type(error), error, trace)
+        print_exception(error) if is_ours else sys.excepthook(type(error), error, trace)
     except BaseException:
         with contextlib.suppress(BaseException):
             sys.__excepthook__(type(error), error, trace)
+    with contextlib.suppress(BaseException):
+        text = sys.stderr.getvalue()
+        if len(text) > REPORT_CHARS:
+            text = f"{text[: REPORT_CHARS // 2]}\n[...]\n{text[-REPORT_CHARS // 2 :]}"
+        sys.stderr = stream
+        stream.write(text)
+    sys.stderr = stream
 
 
 def finish(module: ModuleType, status: int, ending: int) -> None:
