@@ -11,7 +11,7 @@ from mathcode_assets.latex.tokens import COMMAND, NUMBER, PUNCTUATION, SYMBOL, T
 from mathcode_assets.latex.vocabulary import FRACTIONS
 
 if TYPE_CHECKING:
-    from mathcode_assets.latex.parser import Parser
+    from mathcode_assets.latex.grammar import Parser
 
 
 def fraction(parser: Parser) -> Node:

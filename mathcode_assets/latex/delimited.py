@@ -19,7 +19,7 @@ from mathcode_assets.latex.tokens import COMMAND, END, EOF, NUMBER, PUNCTUATION,
 from mathcode_assets.latex.vocabulary import FRACTIONS, MATRICES
 
 if TYPE_CHECKING:
-    from mathcode_assets.latex.parser import Parser
+    from mathcode_assets.latex.grammar import Parser
 
 PAIRS = {"lvert": ("rvert", "Abs"), "lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceiling")}
 

@@ -18,17 +18,58 @@ _RELATION_SIGNS = {
     **{sign: meaning for sign, meaning in RELATIONS.items() if not sign.isalpha()},
     **{"≤": "<=", "≥": ">=", "≠": "!=", "≈": "approx", "∈": "in", "≡": "equiv"},
 }
-_ARROWS = (
-    "implies impliedby Rightarrow Longrightarrow rightarrow Leftarrow iff Leftrightarrow Longleftrightarrow to "
-    "mapsto therefore because quad qquad mid colon ldots dots cdots text mbox textrm intertext textbf textit "
-    "sim propto cong subset subseteq ll gg forall exists land lor wedge vee otimes oplus circ perp"
-).split()
+_ARROWS = [
+    "implies",
+    "impliedby",
+    "Rightarrow",
+    "Longrightarrow",
+    "rightarrow",
+    "Leftarrow",
+    "iff",
+    "Leftrightarrow",
+    "Longleftrightarrow",
+    "to",
+    "mapsto",
+    "therefore",
+    "because",
+    "quad",
+    "qquad",
+    "mid",
+    "colon",
+    "ldots",
+    "dots",
+    "cdots",
+    "text",
+    "mbox",
+    "textrm",
+    "intertext",
+    "textbf",
+    "textit",
+    "sim",
+    "propto",
+    "cong",
+    "subset",
+    "subseteq",
+    "ll",
+    "gg",
+    "forall",
+    "exists",
+    "land",
+    "lor",
+    "wedge",
+    "vee",
+    "otimes",
+    "oplus",
+    "circ",
+    "perp",
+]
 _SIGN = re.compile(
     r"\\(?:begin|end)\s*\{(?P<environment>[a-zA-Z]+)\*?\}|\\\\|\\left\s*(?P<left>\\?.)|\\right\s*(?P<right>\\?.)"
     r"|\\[a-zA-Z]+|\\.|:=|<=|>=|!=|==|[=<>≤≥≠≈∈≡{}()\[\],;&:]"
 )
+_SPACING = re.compile(r"(?:[\s~]|\\[,;:!> ]|\\(?:displaystyle|textstyle|limits|nonumber)(?![a-zA-Z]))*")
 _UNIT = re.compile(r"\\(?:text|mbox|textrm)\s*\{\s*[a-zA-Z°/^0-9·. ]{1,15}\}")
-_NEXT_RELATION = re.compile(r"(?:\s|&|\\[,;:! ])*(?:=|\\approx|\\simeq|≈)")
+_NEXT_RELATION = re.compile(r"(?:\s|&|\\[,;:! ])*(?:=|\\approx|\\simeq|≈|\+)")
 # A remark at the end of a row: `..., \quad \text{by definition} \\ &= ...`
 _REMARK = re.compile(
     r"[,;.]?\s*(?:(?:\\q?quad|\\[,;: ]|&|\\hspace\*?\{[^{}]*\})\s*){0,6}\\(?:text|mbox|textrm)\s*\{[^{}$]{0,200}\}\s*(?=\\\\)"
@@ -104,7 +145,7 @@ def _blanked(source: str) -> str:
     if "matrix" in source or "cases" in source or "array" in source:
         return source
     source = re.sub(r"(?<!\\)&|\\(?:nonumber|notag)(?![a-zA-Z])", blank, source)
-    return re.sub(r"\\\\(?:\[[^\]\n]{0,20}\])?(?=\s*(?:=|\\approx|\\simeq|≈))", blank, source)
+    return re.sub(r"\\\\(?:\[[^\]\n]{0,20}\])?(?=\s*(?:=|\\approx|\\simeq|≈|\+))", blank, source)
 
 
 def _chains(source: str, cuts: list[tuple[int, int, str]], offset: int) -> Iterator[Equation]:
@@ -124,8 +165,7 @@ def _chains(source: str, cuts: list[tuple[int, int, str]], offset: int) -> Itera
 
 def _operand(source: str, start: int, end: int, offset: int) -> Operand:
     """What stands between two cuts, without white space and closing punctuation around it."""
-    while start < end and (source[start].isspace() or source[start] == "~"):
-        start += 1
+    start = _SPACING.match(source, start, end).end()  # type: ignore[union-attr]
     while end > start and (source[end - 1].isspace() or source[end - 1] in ".,;~"):
         end -= 1
         if source[end - 1] == "\\" and source[end : end + 1] in (",", ";", " "):

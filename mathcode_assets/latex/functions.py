@@ -28,14 +28,15 @@ from mathcode_assets.latex.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from mathcode_assets.latex.parser import Parser
+    from mathcode_assets.latex.grammar import Parser
 
 _COEFFICIENTS = frozenset((*CONSTANTS, *FRACTIONS, *BINOMIALS, "sqrt"))
 
 
 def function_call(parser: Parser) -> Node:
     """A function with its power, its base and its argument; the next token is its name."""
-    name = parser.advance().text
+    token = parser.advance()
+    name = token.text
     base, power = None, None
     while parser.peek().text in ("^", "_") and parser.peek().kind == PUNCTUATION:
         mark = parser.advance().text
@@ -55,6 +56,7 @@ def function_call(parser: Parser) -> Node:
         if name not in TRIGONOMETRIC | HYPERBOLIC:
             raise parser.error("an inverse of unknown meaning")
         name, power = f"a{name}", None
+    parser.has_plain_log |= base is None and parser.source[token.start : token.end].endswith("log")
     node = _named(parser, name, base, arguments)
     return Power(node, power) if power is not None else node
 
@@ -67,7 +69,6 @@ def _named(parser: Parser, name: str, base: Node | None, arguments: tuple[Node, 
     if name == "lg":
         return Call("log", (arguments[0], Number("10")))
     if name == "log":
-        parser.has_plain_log |= base is None
         return Call("log", arguments if base is None else (arguments[0], base))
     return Call(name, arguments)
 

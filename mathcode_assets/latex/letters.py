@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from mathcode_assets.latex.nodes import Call, Constant, LatexSyntaxError, Node, Symbol
 from mathcode_assets.latex.tokens import COMMAND, NUMBER, PUNCTUATION, SYMBOL, TEXT, Token
-from mathcode_assets.latex.vocabulary import RELATIONS, python_name
+from mathcode_assets.latex.vocabulary import BOLD, RELATIONS, python_name
 
 if TYPE_CHECKING:
-    from mathcode_assets.latex.parser import Parser
+    from mathcode_assets.latex.grammar import Parser
 
 _BESIDE_E = frozenset("abcdfgh")
 _SPELLED = {"+": "plus", "-": "minus", ",": "", "'": "prime"}
@@ -118,6 +118,8 @@ def letter(parser: Parser, token: Token, name: str | None = None) -> Node:
     plain = python_name(name or token.text)
     if token.font and token.text in parser.upright:
         plain = f"{plain}_{token.font}"
+    if token.font in BOLD or plain.endswith(("_vec", "_overrightarrow")):
+        parser.vectors.add(plain)
     parser.symbols.setdefault(plain, parser.source[token.start : token.end])
     return Symbol(plain)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mathcode_assets.latex.formula import parse
+from mathcode_assets.latex.parser import parse
 from mathcode_assets.latex.nodes import (
     Add,
     Call,

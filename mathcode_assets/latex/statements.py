@@ -10,7 +10,7 @@ from mathcode_assets.latex.tokens import COMMAND, NUMBER, PUNCTUATION, TEXT
 from mathcode_assets.latex.vocabulary import RELATIONS
 
 if TYPE_CHECKING:
-    from mathcode_assets.latex.parser import Parser
+    from mathcode_assets.latex.grammar import Parser
 
 JOINING_WORDS = frozenset(("and", "or"))
 

@@ -207,6 +207,8 @@ WORD_COMMANDS = frozenset(
         "rm",
     ]
 )
+# Fonts of vectors and matrices.
+BOLD = frozenset(("mathbf", "boldsymbol", "bm", "pmb"))
 ACCENTS = frozenset(
     ["hat", "bar", "vec", "tilde", "dot", "ddot", "widehat", "widetilde", "check", "overrightarrow", "overline"]
 )

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mathcode_assets.latex.equations import Equation, Operand, find_equations
-from mathcode_assets.latex.formula import Formula, parse, unknown_letters
-from mathcode_assets.latex.nodes import Add, Call, Constant, LatexSyntaxError, Node, Number, free_symbols, walk
+from mathcode_assets.latex.parser import Formula, parse, unknown_letters
+from mathcode_assets.latex.nodes import Call, Constant, LatexSyntaxError, Node, Number, free_symbols, walk
 from mathcode_assets.latex.spans import MathSpan, find_math
 from mathcode_assets.llm.generator import Completion, Request
 from mathcode_assets.mathematical_code.symbolic_program import write_program
@@ -28,9 +28,13 @@ MAX_OPERAND_CHARS = 1_500
 MAX_CONDITION_CHARS = 600
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s+[A-Z0-9$\\(])|\n\s*\n")
-_CALL = re.compile(r"(?<![\\a-zA-Z])([A-Za-z])\s*(?:\\left\s*)?\(\s*(?:[a-zA-Z]|\\[a-z]+)\s*(?:\\right\s*)?\)\s*(?:&\s*)?=")
+_CALL = re.compile(
+    r"(?<![\\a-zA-Z])([A-Za-z])\s*(?:\\left\s*)?\(\s*(?:[a-zA-Z]|\\[a-z]+)\s*(?:\\right\s*)?\)\s*(?:&\s*)?="
+)
 _BASE_TEN = re.compile(r"common log|base[ -]?(?:10|ten)\b|\\log_\{?10|decadic|decibel|\bpH\b|Richter", re.IGNORECASE)
-_CUES = re.compile(r"\b(?:solv|solution|satisf|root of|roots of|unknown|constraint|find [a-z$\\]{1,3}\b|such that)", re.IGNORECASE)
+_CUES = re.compile(
+    r"\b(?:solv|solution|satisf|root of|roots of|unknown|constraint|find [a-z$\\]{1,3}\b|such that)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +144,9 @@ def _run_pairs(run: list[_Side]) -> Iterator[tuple[_Side, _Side]]:
     if len(run) > 2:
         candidates.insert(0, (run[0], run[-1]))
     for left, right in candidates:
+        if left.operand.source.startswith("+"):
+            # The rest of a sum that began on another line.
+            continue
         if _is_literal_number(left.root) and not free_symbols(right.root):
             left, right = right, left
         if _have_same_units(left, right) and is_computation(left.root, right.root):
@@ -206,6 +213,3 @@ def _conditions(text: str, span: MathSpan) -> str:
 def _word_border(text: str, start: int, end: int) -> int:
     border = re.compile(r"\s").search(text, start, end)
     return border.end() if border else start
-
-
-__all__ = ["Add", "SymbolicComputation", "SymbolicTranslator", "translate_passage", "write_completion"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from mathcode_assets.latex.nodes import Add, Call, Constant, Multiply, Node, Number, Power, free_symbols, walk
+from mathcode_assets.latex.nodes import Add, Call, Multiply, Node, Number, Power, Symbol, children, free_symbols, walk
 from mathcode_assets.latex.python_source import python_source
 from mathcode_assets.latex.vocabulary import TRIGONOMETRIC
 
@@ -21,7 +21,9 @@ _COMMENTS = {
     "Derivative": "differentiate",
 }
 _NAME = re.compile(r"(?<![\w.\"])[A-Za-z_]\w*")
-_STRINGS = re.compile(r'"[^"]*"')
+# Strings, comments and names of keyword arguments.
+_NOT_CODE = re.compile(r'"[^"]*"|#[^\n]*|\w+=(?=\w)')
+_NOT_IMPORTED = frozenset(("print", "result", "expression", "True", "doit", "open", "Lopen", "Ropen"))
 
 
 def write_program(expression: Node, result: Node) -> str:
@@ -36,15 +38,15 @@ def write_program(expression: Node, result: Node) -> str:
     steps, last = _steps(expression, result, code)
     body = "\n".join(steps)
     printed = f"print({last})"
-    names = {name for name in _NAME.findall(_STRINGS.sub("", f"{body}\n{printed}")) if name not in unknowns}
-    imported = sorted(names - {"print", "result", "expression", "True", "abs"})
+    called = _NAME.findall(_NOT_CODE.sub("", f"{body}\n{printed}"))
+    imported = sorted({name for name in called if name not in unknowns} - _NOT_IMPORTED)
     lines = []
     if unknowns:
         imported = sorted({*imported, "symbols"})
     if imported:
         lines += [f"from sympy import {', '.join(imported)}", ""]
     if unknowns:
-        lines += [f'{", ".join(unknowns)} = symbols("{" ".join(unknowns)}"{_assumptions(expression)})', ""]
+        lines += [*_declarations(expression, unknowns), ""]
     return "\n".join([*lines, *steps, printed])
 
 
@@ -55,7 +57,7 @@ def _steps(expression: Node, result: Node, code: str) -> tuple[list[str], str]:
     if calculus:
         comment = ", ".join(dict.fromkeys(_COMMENTS[name] for name in calculus))
         steps = [f"expression = {code}", f"# {comment}", "result = expression.doit()"]
-        return steps, _decimal("result") if is_decimal and not free_symbols(expression) else _tidied("result", result)
+        return steps, _decimal("result") if is_decimal and not free_symbols(expression) else "simplify(result)"
     if not free_symbols(expression):
         steps = [f"result = {code}"]
         if is_decimal:
@@ -79,10 +81,6 @@ def _worked_out(expression: Node, result: Node) -> str:
     if isinstance(result, Add):
         return "expand(expression)"
     return "factor(expression)"
-
-
-def _tidied(name: str, result: Node) -> str:
-    return f"simplify({name})"
 
 
 def _decimal(name: str) -> str:
@@ -113,14 +111,21 @@ def _has_root_below(node: Node) -> bool:
 
 
 def _all_symbols(node: Node) -> set[str]:
-    from mathcode_assets.latex.nodes import Symbol
-
     return {part.name for part in walk(node) if isinstance(part, Symbol) and part.name.isidentifier()}
 
 
-def _assumptions(node: Node) -> str:
-    """Assumptions on the unknowns, where an integral or an endless sum would otherwise split into cases."""
-    integrals = [part for part in walk(node) if isinstance(part, Call) and part.name == "Integral"]
-    has_free_bounds = any(free_symbols(part) for part in integrals)
-    is_endless = any(part == Constant("oo") for part in walk(node))
-    return ", positive=True" if integrals and has_free_bounds and not is_endless else ""
+def _declarations(node: Node, unknowns: list[str]) -> list[str]:
+    """The lines that declare the unknowns; the parameters of a definite integral are positive.
+
+    Without an assumption SymPy splits such an integral into cases.
+    """
+    parameters: set[str] = set()
+    for part in walk(node):
+        if isinstance(part, Call) and part.name == "Integral" and len(children(part.arguments[1])) == 3:
+            parameters |= free_symbols(part)
+    parameters &= free_symbols(node)
+    groups = [
+        ([name for name in unknowns if name not in parameters], ""),
+        ([name for name in unknowns if name in parameters], ", positive=True"),
+    ]
+    return [f'{", ".join(names)} = symbols("{" ".join(names)}"{assumption})' for names, assumption in groups if names]

@@ -6,6 +6,7 @@ An equation is a computation where the left side can be worked out to the right 
 - conditions on unknowns (``2x + 3 = 7``, ``x + y = 5``, ``PV = nRT``): an unknown that occurs once in the whole
   equation can have any value in no identity. An occurrence inside a factor 0, an exponent 0 or below 0 in a binomial
   does not count. Also polynomials equal to a number, and sums of unlike terms without anything to expand;
+- an equation to 0 in unknowns, unless a factor 0 makes it one; a sum in several unknowns that equals one of them;
 - repetitions: the same tree on both sides.
 
 A false statement of the right form (``2 + 2 = 5``) is a computation, and verification refutes it.
@@ -68,6 +69,8 @@ def is_computation(left: Node, right: Node) -> bool:
     """Whether the right side can be the result of working out the left one."""
     if left == right or is_literal(left) or not is_value(left) or not is_value(right):
         return False
+    if any(map(_has_unclear_root, (left, right))):
+        return False
     symbols, stated = free_symbols(left), free_symbols(right)
     if not symbols:
         return not stated
@@ -80,7 +83,9 @@ def is_computation(left: Node, right: Node) -> bool:
     if any(count == 1 for count in occurrences.values()):
         return False
     if not stated:
-        return not _is_polynomial(left) or not occurrences
+        return not occurrences or (right != Number("0") and not _is_polynomial(left))
+    if isinstance(right, Symbol) and isinstance(left, Add) and symbols != stated:
+        return False
     if not symbols - stated or not _is_polynomial(left):
         return not (_is_polynomial(left) and _is_polynomial(right)) or _can_be_worked_out(left, right)
     return _can_be_worked_out(left, right)
@@ -97,6 +102,17 @@ def _is_calculus(left: Node, symbols: frozenset[str], stated: frozenset[str], ki
             if isinstance(variable, Symbol) and variable.name not in free_symbols(node.arguments[0]):
                 return False
     return not any("prime" in name for name in symbols | stated)
+
+
+def _has_unclear_root(node: Node) -> bool:
+    """Whether a negative number stands under a fractional exponent: real root or principal value?"""
+    return any(
+        isinstance(part, Power)
+        and isinstance(part.base, Negate)
+        and not free_symbols(part.base)
+        and any(isinstance(inner, Multiply | Call) for inner in walk(part.exponent))
+        for part in walk(node)
+    )
 
 
 def _occurrences(node: Node) -> Counter[str]:
