@@ -134,7 +134,15 @@ def _compare(gold: str, output: str, expression: str) -> Comparison:
 
 def suffix(member: Member) -> str:
     """Percent sign, degree sign, unit and constant of a stated value."""
-    sign = "%" if member.is_percent else " degrees" if member.is_degrees else f" {clipped(member.unit)}" if member.unit else ""
+    sign = (
+        "%"
+        if member.is_percent
+        else " degrees"
+        if member.is_degrees
+        else f" {clipped(member.unit)}"
+        if member.unit
+        else ""
+    )
     return sign + (" + C" if member.plus_constant else "")
 
 
@@ -148,7 +156,9 @@ def one_printed(lines: list[Printed], stated: Stated) -> Printed | None:
         return None
     if isinstance(claimed, Mapping) and all(NAME.match(label) for label in labels) and len(set(labels)) == len(labels):
         return Printed(Mapping(tuple((Symbol(label), line.value) for label, line in zip(labels, lines, strict=True))))
-    n_claimed = len(claimed.items) if isinstance(claimed, Sequence) else len(claimed.rows) if isinstance(claimed, Matrix) else 0
+    n_claimed = (
+        len(claimed.items) if isinstance(claimed, Sequence) else len(claimed.rows) if isinstance(claimed, Matrix) else 0
+    )
     if n_claimed == len(lines):
         return Printed(Sequence("bare", tuple(line.value for line in lines)), unit=lines[0].unit)
     return None
@@ -202,9 +212,7 @@ def is_other_name(stated: Stated, printed: Printed) -> bool:
 
 def compare_member(member: Member, printed: Printed, rules: Rules, may_differ: bool) -> Finding:
     """One stated value against one printed value, over the readings that percent signs and brackets allow."""
-    rules = replace(
-        rules, up_to_constant=member.plus_constant or may_differ, is_approximate=member.is_approximate
-    )
+    rules = replace(rules, up_to_constant=member.plus_constant or may_differ, is_approximate=member.is_approximate)
     findings = []
     for value in (member.value, *member.readings):
         for gold, output in percent_readings(value, member, printed):
@@ -227,33 +235,8 @@ def percent_readings(value: Value, member: Member, printed: Printed) -> list[tup
         return [(value, printed.value)]
     hundredth = Fraction(1, 100)
     if member.is_percent:
-        return [(value, printed.value), (multiplied(value, hundredth), printed.value)]
-    return [(value, printed.value), (value, multiplied(printed.value, hundredth))]
-
-
-def multiplied(value: Value, factor: Fraction) -> Value:
-    """A scalar or row times a rational; a decimal stays a decimal, its last place moved by powers of ten."""
-    if factor == 1:
-        return value
-    if isinstance(value, Number):
-        return moved(value, factor)
-    if isinstance(value, SCALARS):
-        return product((Number(factor), value))
-    if isinstance(value, Sequence):
-        return Sequence(value.kind, tuple(multiplied(item, factor) for item in value.items))
-    return value
-
-
-def moved(value: Number, factor: Fraction) -> Number:
-    """A literal in another unit, its last printed place scaled to the next power of ten not below."""
-    if value.places is None:
-        return Number(value.value * factor)
-    shift = 0
-    while Fraction(10) ** shift < factor:
-        shift += 1
-    while shift > -400 and Fraction(10) ** (shift - 1) >= factor:
-        shift -= 1
-    return Number(value.value * factor, value.places - shift, value.digits, value.cut)
+        return [(value, printed.value), (units.multiplied(value, hundredth), printed.value)]
+    return [(value, printed.value), (value, units.multiplied(printed.value, hundredth))]
 
 
 def compare_measured(gold: Value, output: Value, member: Member, printed: Printed, rules: Rules) -> Finding:
@@ -266,7 +249,7 @@ def compare_measured(gold: Value, output: Value, member: Member, printed: Printe
     if factor is None:
         finding = compare_values(gold, output, rules)
         return Finding(UNVERIFIABLE, "other_unit") if not finding.is_refuted else finding
-    return compare_values(gold, multiplied(output, factor), rules)
+    return compare_values(gold, units.multiplied(output, factor), rules)
 
 
 def compare_degrees(gold: Value, output: Value, printed: Printed, rules: Rules) -> Finding:

@@ -428,9 +428,7 @@ def sum_of(terms: list[Value]) -> Value:
         shapes = {(len(term.rows), len(term.rows[0])) for term in terms if isinstance(term, Matrix)}
         if len(shapes) == 1:
             stacks = zip(*(term.rows for term in terms if isinstance(term, Matrix)), strict=True)
-            return Matrix(
-                tuple(tuple(sum_of(list(entries)) for entries in zip(*rows, strict=True)) for rows in stacks)
-            )
+            return Matrix(tuple(tuple(sum_of(list(entries)) for entries in zip(*rows, strict=True)) for rows in stacks))
     raise Unreadable("sum of what are no numbers")
 
 

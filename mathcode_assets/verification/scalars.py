@@ -87,12 +87,24 @@ def compare_scalars(
             gold_number = replace(gold_number, places=0, digits=len(str(abs(gold_number.value))))
         return compare_numbers(gold_number, output_number)
     gold_names, output_names = free_symbols(gold), free_symbols(output)
-    if not gold_names and not output_names:
+    if not gold_names and not output_names and undefined_names(gold) == undefined_names(output):
         return compare_constants(gold, output, gold_number, output_number)
     if up_to_constant:
         arbitrary = {name: Number(Fraction(0)) for name in gold_names ^ output_names if is_arbitrary(name)}
         gold, output = renamed(gold, dict(arbitrary)), renamed(output, dict(arbitrary))  # type: ignore[assignment]
-    return probe(*with_names_matched(gold, output), up_to_constant=up_to_constant)
+    gold, output = with_names_matched(gold, output)
+    finding = probe(gold, output, up_to_constant=up_to_constant)
+    if finding.is_refuted and free_symbols(gold) != free_symbols(output):
+        return Finding(UNVERIFIABLE, "other_symbols")  # a symbol may stand for what the other side works out
+    if finding.is_refuted and undefined_names(gold) != undefined_names(output):
+        return Finding(UNVERIFIABLE, "undefined_function")
+    return finding
+
+
+def undefined_names(value: Value) -> frozenset[str]:
+    """Names of the functions nothing is known of."""
+    own = frozenset({value.name}) if isinstance(value, Call) and value.name.startswith("?") else frozenset()
+    return own.union(*(undefined_names(child) for child in children(value)))
 
 
 def is_arbitrary(name: str) -> bool:
@@ -156,8 +168,9 @@ def against_decimal(gold: Fraction, output: Number) -> Finding:
     if not difference:
         return Finding(VERIFIED, "decimal_exact")
     if not gold:
-        is_noise = difference <= ZERO_NOISE
-        return Finding(VERIFIED if is_noise else REFUTED, "float_noise" if is_noise else "decimal_half_unit")
+        if difference <= NOISE:
+            return Finding(VERIFIED, "float_noise") if difference <= ZERO_NOISE else Finding(UNVERIFIABLE, "near_miss")
+        return Finding(REFUTED, "decimal_half_unit")
     if difference <= output.half_unit:
         is_enough = output.digits >= CONFIRMING_DIGITS
         return Finding(VERIFIED, "decimal_rounded") if is_enough else Finding(UNVERIFIABLE, "too_few_digits")
@@ -245,7 +258,10 @@ def with_names_matched(gold: Scalar, output: Scalar) -> tuple[Scalar, Scalar]:
         alike = [other for other in sorted(missing) if other.casefold() == name.casefold()]
         if len(alike) == 1 and not any(item == Symbol(alike[0]) for item in names.values()):
             names[name] = Symbol(alike[0])
-    missing, surplus = missing - {item.name for item in names.values() if isinstance(item, Symbol)}, surplus - names.keys()
+    missing, surplus = (
+        missing - {item.name for item in names.values() if isinstance(item, Symbol)},
+        surplus - names.keys(),
+    )
     arbitrary_missing = [name for name in sorted(missing) if is_arbitrary(name)]
     arbitrary_surplus = [name for name in sorted(surplus) if is_arbitrary(name)]
     if len(arbitrary_missing) == len(arbitrary_surplus) == 1:
@@ -312,8 +328,6 @@ def probe(gold: Scalar, output: Scalar, *, up_to_constant: bool = False) -> Find
             return Finding(discrete.verdict, "integer_probing" if discrete.is_verified else discrete.method)
     if finding is None:
         return Finding(UNVERIFIABLE, "undefined_values")
-    if finding.is_refuted and any(is_arbitrary(name) for name in free_symbols(gold) ^ free_symbols(output)):
-        return Finding(UNVERIFIABLE, "arbitrary_constant")
     return finding
 
 

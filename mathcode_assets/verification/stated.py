@@ -9,6 +9,7 @@ from mathcode_assets.verification.characters import is_enclosed, plain, split_to
 from mathcode_assets.verification.formulas import read_formula
 from mathcode_assets.verification.printed import RATIO, THOUSANDS, bare_value
 from mathcode_assets.verification.reading import check_depth, number, read_source
+from mathcode_assets.verification.units import multiplied, scale_of
 from mathcode_assets.verification.values import (
     SCALARS,
     Boolean,
@@ -30,7 +31,7 @@ from mathcode_assets.verification.values import (
 MAX_CHARS = 20_000
 
 _DELIMITERS = re.compile(r"\s*(?:\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\s*\{(.*)\})\s*\Z", re.DOTALL)
-_SPACING = re.compile(r"\\(?:[,;:!> ]|quad\b|qquad\b|displaystyle\b|limits\b|nolimits\b)|~")
+_SPACING = re.compile(r"(?<!\\)\\(?:[,;:!> ]|quad\b|qquad\b|displaystyle\b|limits\b|nolimits\b)|~")
 _SIZES = re.compile(r"\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|biggl?|biggr?)(?![A-Za-z])\s*\.?")
 _PERCENT = re.compile(r"\s*(?:\\%|%|\\text\s*\{\s*(?:\\?%|percent)\s*\}|\bpercent)\s*\Z")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|°|\\text\s*\{\s*degrees?\s*\}|\bdegrees?)\s*\Z")
@@ -44,13 +45,13 @@ _CONSTANT = re.compile(
 )
 _RELATION = re.compile(r"\\approx|\\simeq|\\cong|\\doteq|≈|\\equiv|(?<![<>!:\\])=(?!=)|\\eq(?![A-Za-z])")
 _APPROXIMATE = re.compile(r"\\approx|\\simeq|\\cong|\\doteq|≈")
-_SEPARATOR = re.compile(r",|;|\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\\mbox\s*\{\s*,?\s*(?:or|and)\s*\}|\bor\b|\band\b|\\quad")
+_SEPARATOR = re.compile(
+    r",|;|\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\\mbox\s*\{\s*,?\s*(?:or|and)\s*\}|\bor\b|\band\b|\\quad"
+)
 _MEMBER = re.compile(r"\\in(?![A-Za-z])| in ")
 _BRACKETS = re.compile(r"([\[(])(.+)([\])])\Z", re.DOTALL)
 _COMMA = re.compile(r",")
-_NAME = re.compile(
-    r"\\?[A-Za-z]+(?:_(?:\w|\{[^{}]*\}))?'*(?:\s*\([^()=<>]{0,30}\))?\Z"
-)
+_NAME = re.compile(r"\\?[A-Za-z]+(?:_(?:\w|\{[^{}]*\}))?'*(?:\s*\([^()=<>]{0,30}\))?\Z")
 _FRACTION = re.compile(r"(-?)(\d+)\s*\\[dt]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}\Z")
 _DOTS = re.compile(r"(-?\d*\.\d+)\s*(?:\\[lc]?dots|\\dotsc|\.\.\.|…)\s*\Z")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' ,-]*\.?\Z")
@@ -189,16 +190,25 @@ def several_values(text: str) -> Stated | None:
             raise Unreadable("some values with a name, some without")
         if len(set(names)) != len(names):
             raise Unreadable("several values for several names")
-        return Stated((Member(Mapping(tuple((Symbol(name), value) for name, value in zip(names, values, strict=True)))),))
+        return Stated(
+            (Member(Mapping(tuple((Symbol(name), value) for name, value in zip(names, values, strict=True)))),)
+        )
     if not names[0]:
-        member = Member(Sequence("bare", values), is_percent=member.is_percent, is_degrees=member.is_degrees,
-                        unit=member.unit, is_approximate=member.is_approximate)
+        member = Member(
+            Sequence("bare", values),
+            is_percent=member.is_percent,
+            is_degrees=member.is_degrees,
+            unit=member.unit,
+            is_approximate=member.is_approximate,
+        )
     return Stated((member,), name=names[0])
 
 
 def rejoined_thousands(pieces: list[str]) -> list[str]:
     """12,500,000 \\text{ m} was cut at its commas: put together again."""
-    if re.fullmatch(r"(?:.*[^\d.])?-?\d{1,3}", pieces[0]) and all(re.match(r"\d{3}(?![\d])", piece) for piece in pieces[1:]):
+    if re.fullmatch(r"(?:.*[^\d.])?-?\d{1,3}", pieces[0]) and all(
+        re.match(r"\d{3}(?![\d])", piece) for piece in pieces[1:]
+    ):
         if all(re.fullmatch(r"\d{3}", piece) for piece in pieces[1:-1]):
             return ["".join(pieces)]
     return pieces
@@ -229,6 +239,10 @@ def one_value(text: str) -> Stated:
     if not pieces[0] or is_name(pieces[0]):
         name = plain_name(pieces[0])
         pieces, approximate = pieces[1:], approximate[1:]
+    if len(pieces) == 2 and not name:
+        point = named_point(pieces[0], pieces[1])
+        if point is not None:
+            return Stated((point,))
     members: list[Member] = []
     for number_, (piece, near) in enumerate(zip(pieces, approximate, strict=True)):
         try:
@@ -237,9 +251,32 @@ def one_value(text: str) -> Stated:
             if number_ == len(pieces) - 1:
                 raise
             continue  # a left side that cannot be read names the value: \\lim_{x \\to 0} f(x) = 3
-        members.append(Member(member.value, member.readings, near, member.is_percent, member.is_degrees, member.unit,
-                              member.plus_constant))
+        members.append(
+            Member(
+                member.value,
+                member.readings,
+                near,
+                member.is_percent,
+                member.is_degrees,
+                member.unit,
+                member.plus_constant,
+            )
+        )
     return chain_or_equation(members, name)
+
+
+def named_point(left: str, right: str) -> Member | None:
+    """(x, y) = (2, 3) as the point and as named values; None where the left side is no row of names."""
+    names = in_brackets(left)
+    values = in_brackets(right) if names is not None else None
+    if names is None or values is None:
+        return None
+    keys, point = names[0], values[0]
+    if not isinstance(keys, Sequence) or not isinstance(point, Sequence) or len(keys.items) != len(point.items):
+        return None
+    if not all(isinstance(key, Symbol) for key in keys.items):
+        return None
+    return Member(point, (Mapping(tuple(zip(keys.items, point.items, strict=True))),))
 
 
 def chain_or_equation(members: list[Member], name: str) -> Stated:
@@ -260,7 +297,7 @@ def is_name(text: str) -> bool:
     if not _NAME.match(text):
         return False
     try:
-        value, _ = read_formula(text)
+        value, _, _ = read_formula(text)
     except Unreadable:
         return True
     return isinstance(value, Symbol) or (isinstance(value, Call) and value.name.startswith("?"))
@@ -311,8 +348,10 @@ def member_of(text: str) -> Member:
     if plus_constant:
         text = _CONSTANT.sub("", text)
     value, readings, formula_unit = value_of(text.strip())
+    size, unit = scale_of(unit or formula_unit)
+    value, readings = multiplied(value, size), tuple(multiplied(reading, size) for reading in readings)
     is_degrees |= formula_unit == "degree"
-    return Member(value, readings, False, is_percent, is_degrees, unit or formula_unit, plus_constant)
+    return Member(value, readings, False, is_percent, is_degrees, unit, plus_constant)
 
 
 def value_of(text: str) -> tuple[Value, tuple[Value, ...], str]:
@@ -347,12 +386,12 @@ def value_of(text: str) -> tuple[Value, tuple[Value, ...], str]:
         except Unreadable:
             pass
     try:
-        value, unit = read_formula(text)
+        value, unit, readings = read_formula(text)
     except Unreadable:
         if "\\" in text or re.search(r"\d_", text):
             raise
         return read_source(text.replace("^", "**")), (), ""
-    return value, (), unit
+    return value, readings, unit
 
 
 def in_brackets(text: str) -> tuple[Value, tuple[Value, ...]] | None:
@@ -377,7 +416,8 @@ def in_brackets(text: str) -> tuple[Value, tuple[Value, ...]] | None:
     low, high = values[0], values[-1]
     between = None
     if len(values) == 2 and isinstance(low, SCALARS) and isinstance(high, SCALARS):
-        between = Interval(low, high, found[1] == "(", found[3] == ")")
+        is_backwards = isinstance(low, Number) and isinstance(high, Number) and low.value >= high.value
+        between = None if is_backwards else Interval(low, high, found[1] == "(", found[3] == ")")
     if kinds in (("(", "]"), ("[", ")")):
         if between is None:
             raise Unreadable("brackets that do not match")
