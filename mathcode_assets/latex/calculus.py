@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mathcode_assets.latex.letters import letter
 from mathcode_assets.latex.nodes import Call, Multiply, Negate, Node, Number, Sequence, Symbol
-from mathcode_assets.latex.tokens import COMMAND, EOF, NUMBER, PUNCTUATION, SYMBOL, Token
+from mathcode_assets.latex.tokens import COMMAND, NUMBER, PUNCTUATION, SYMBOL, Token
 from mathcode_assets.latex.vocabulary import FRACTIONS
 
 if TYPE_CHECKING:
-    from mathcode_assets.latex.parser import Parser
+    from mathcode_assets.latex.grammar import Parser
 
 
 def fraction(parser: Parser) -> Node:
-    """``\\frac{a}{b}``, or a derivative written as a fraction."""
+    r"""``\frac{a}{b}``, or a derivative written as a fraction."""
     operator = _derivative_operator(parser)
     if operator is not None:
         return _derivative(parser, operator)
@@ -94,7 +95,7 @@ def _derivative(parser: Parser, operator: tuple[list[Token], list[tuple[Token, i
             raise parser.error("a derivative of nothing")
     node = parser.require_value(body)
     for token, count in variables:
-        variable = parser.letter(token)
+        variable = letter(parser, token)
         if not isinstance(variable, Symbol):
             raise parser.error("a derivative by a constant")
         order = (Number(str(count)),) if count > 1 else ()
@@ -125,7 +126,7 @@ def _negated(node: Node) -> Node:
 
 
 def integral(parser: Parser) -> Node:
-    """``\\int_a^b f dx``: the integrand is everything before the differential."""
+    r"""``\int_a^b f dx``: the integrand is everything before the differential."""
     parser.advance()
     lower, upper = _bounds(parser)
     if (lower is None) != (upper is None):
@@ -140,7 +141,7 @@ def integral(parser: Parser) -> Node:
         parser.position = end + 2
         if not tokens and parser.starts_factor(parser.peek()):
             raise parser.error("an integrand behind its differential")
-    variable = parser.letter(variable_token)
+    variable = letter(parser, variable_token)
     if not isinstance(variable, Symbol):
         raise parser.error("an integral over a constant")
     bounds = (variable,) if lower is None or upper is None else (variable, lower, upper)
@@ -168,7 +169,7 @@ def _differential(parser: Parser) -> int | None:
 
 
 def _differential_in_fraction(parser: Parser) -> tuple[Node, Token]:
-    """The integrand of ``\\int \\frac{dx}{x}``, and its variable."""
+    r"""The integrand of ``\int \frac{dx}{x}``, and its variable."""
     position = parser.position
     while parser.tokens[position].kind == NUMBER:
         position += 1
@@ -189,7 +190,7 @@ def _differential_in_fraction(parser: Parser) -> tuple[Node, Token]:
 
 
 def summation(parser: Parser) -> Node:
-    """``\\sum_{k=1}^{n} f`` and ``\\prod_{k=1}^{n} f``."""
+    r"""``\sum_{k=1}^{n} f`` and ``\prod_{k=1}^{n} f``."""
     name = {"sum": "Sum", "prod": "Product"}[parser.advance().text]
     if parser.peek().text == "^":
         parser.advance()
@@ -231,7 +232,7 @@ def _group_end(parser: Parser) -> int:
 
 
 def limit(parser: Parser) -> Node:
-    """``\\lim_{x \\to a} f``, with the side where one is given."""
+    r"""``\lim_{x \to a} f``, with the side where one is given."""
     parser.advance()
     if parser.peek().text != "_" or parser.peek(1).text != "{":
         raise parser.error("a limit without variable")
@@ -263,5 +264,3 @@ READERS: dict[str, Callable[[Parser], Node]] = {
     "prod": summation,
     "lim": limit,
 }
-
-__all__ = ["EOF", "READERS", "fraction"]

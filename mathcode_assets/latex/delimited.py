@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from mathcode_assets.latex.nodes import Call, Chain, Constant, LatexSyntaxError, Multiply, Negate, Node, Number, Sequence
-from mathcode_assets.latex.tokens import BEGIN, COMMAND, END, EOF, NUMBER, PUNCTUATION, SYMBOL, TEXT, Token, is_word
-from mathcode_assets.latex.vocabulary import ACCENTS, FRACTIONS, MATRICES, TEXT_ANSWERS
+from mathcode_assets.latex.nodes import (
+    Call,
+    Chain,
+    Constant,
+    LatexSyntaxError,
+    Negate,
+    Node,
+    Number,
+    Sequence,
+)
+from mathcode_assets.latex.statements import statement
+from mathcode_assets.latex.tokens import COMMAND, END, EOF, NUMBER, PUNCTUATION, TEXT, Token
+from mathcode_assets.latex.vocabulary import FRACTIONS, MATRICES
 
 if TYPE_CHECKING:
-    from mathcode_assets.latex.parser import Parser
+    from mathcode_assets.latex.grammar import Parser
 
 PAIRS = {"lvert": ("rvert", "Abs"), "lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceiling")}
-
-_WRAPPED = re.compile(
-    r"\s*(?:\$\$(.*)\$\$|(?<!\\)\$([^$]*)(?<!\\)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\})\s*[.,;]?\s*",
-    re.DOTALL,
-)
-_ONLY_TEXT = re.compile(r"\s*\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}\\$]*)\}\s*\.?\s*")
-_WORDS = re.compile(r"[^\W\d_]+(?:[\s,'’-]+[^\W\d_]+)*\.?")
-_NOT_A_UNIT = frozenset("if when for where or and with mod otherwise is are so since because as then by from to".split())
-
-
-def strip_delimiters(source: str) -> tuple[int, int]:
-    """Start and end of the formula inside ``$..$``, ``\\(..\\)``, ``\\boxed{..}`` or nothing."""
-    start, end = 0, len(source)
-    for _ in range(3):
-        match = _WRAPPED.fullmatch(source, start, end)
-        if match is None:
-            break
-        start, end = match.span(match.lastindex or 0)
-    return start, end
-
-
-def text_answer(source: str) -> str | None:
-    """The words of a source that holds words only, None for anything else."""
-    wrapped = _ONLY_TEXT.fullmatch(source)
-    words = (wrapped.group(1) if wrapped else source).strip()
-    if wrapped is not None and (len(words) > 1 or not words.isalpha()):
-        return words or None
-    if len(words) > 1000 or not _WORDS.fullmatch(words):
-        return None
-    words = words.rstrip(".")
-    parts = words.split()
-    if words.lower() in TEXT_ANSWERS or (len(parts) > 1 and all(len(part) > 1 for part in parts)):
-        return words
-    from mathcode_assets.latex.vocabulary import CONSTANTS, FUNCTIONS
-
-    is_name = words in FUNCTIONS or words in CONSTANTS or words == "pi"
-    return words if len(parts) == 1 and len(words) > 3 and is_word(words) and not is_name else None
-
-
-def is_unit(words: str) -> bool:
-    """Whether words behind a value can be its unit."""
-    parts = re.findall(r"[^\W\d_]+", words)
-    return len(words) <= 40 and len(parts) <= 5 and not _NOT_A_UNIT & {part.lower() for part in parts}
 
 
 def number(parser: Parser) -> Node:
@@ -78,7 +44,7 @@ def number(parser: Parser) -> Node:
 
 
 def _proper_fraction(parser: Parser) -> tuple[int, int] | None:
-    """Reads ``\\frac{a}{b}`` with integers 0 < a < b, and nothing else."""
+    r"""Reads ``\frac{a}{b}`` with integers 0 < a < b, and nothing else."""
     position, texts = parser.position + 1, []
     for _ in range(2):
         token = parser.tokens[min(position, len(parser.tokens) - 1)]
@@ -107,7 +73,7 @@ def _proper_fraction(parser: Parser) -> tuple[int, int] | None:
 
 
 def _repeating(parser: Parser, token: Token) -> Node:
-    """``0.\\overline{3}``, ``0.1\\bar{6}``: the digits under the bar repeat."""
+    r"""``0.\overline{3}``, ``0.1\bar{6}``: the digits under the bar repeat."""
     digits = parser.source[token.start : token.end]
     if parser.accept("."):
         digits += "."
@@ -122,93 +88,6 @@ def _repeating(parser: Parser, token: Token) -> Node:
         raise parser.error("a bar over something else than decimals")
     above = int(whole + fraction + period) - int(whole + fraction)
     return Call("Rational", (Number(str(above)), Number(str((10 ** len(period) - 1) * 10 ** len(fraction)))))
-
-
-def symbol(parser: Parser) -> Node:
-    """A letter with its accent, subscript and primes; a letter before a parenthesis may be a function."""
-    token = parser.advance()
-    accent = ""
-    if token.kind == COMMAND:
-        accent = token.text
-        braced = parser.accept("{")
-        start = token
-        token = parser.advance()
-        if token.kind != SYMBOL:
-            raise parser.error("an accent over something else than a letter")
-        if braced:
-            parser.expect("}")
-        token = token._replace(start=start.start)
-    name = token.text
-    name += f"_{accent.removeprefix('wide').replace('overline', 'bar')}" if accent else ""
-    end = parser.tokens[parser.position - 1].end
-    primes = _primes(parser)
-    if parser.peek().text == "_" and parser.peek().kind == PUNCTUATION:
-        parser.advance()
-        name += f"_{_subscript(parser)}"
-        end = parser.tokens[parser.position - 1].end
-    primes += _primes(parser)
-    if primes:
-        name += "_prime" * primes
-        end = parser.tokens[parser.position - 1].end
-    if parser.peek().text == "(" and parser.peek().kind == PUNCTUATION:
-        if name == "Gamma" or (name == "zeta" and "zeta" not in parser.functions):
-            argument = parser.require_value(parser.primary())
-            return Call(name.lower(), (argument,))
-        lone = parser.peek(2).text == ")" and parser.peek(1).kind in (SYMBOL, NUMBER)
-        if lone or primes or name in parser.functions or token.text in parser.functions:
-            raise LatexSyntaxError(token.start, "an undefined function")
-    whole = token._replace(end=end)
-    return parser.letter(whole, None if name == token.text else name)
-
-
-def _primes(parser: Parser) -> int:
-    count = 0
-    while True:
-        token = parser.peek()
-        if token.text == "'" and token.kind == PUNCTUATION:
-            parser.advance()
-            count += 1
-        elif token.text == "^" and parser.peek(1).text == "prime":
-            parser.position += 2
-            count += 1
-        elif token.text == "^" and parser.peek(1).text == "{" and parser.peek(2).text == "prime":
-            parser.position += 2
-            while parser.peek().text == "prime":
-                parser.advance()
-                count += 1
-            parser.expect("}")
-        else:
-            return count
-
-
-def _subscript(parser: Parser) -> str:
-    """The part of a name that a subscript gives."""
-    spelled = {"+": "plus", "-": "minus", ",": "", "'": "prime"}
-    token = parser.advance()
-    if token.text != "{" or token.kind != PUNCTUATION:
-        if token.kind in (NUMBER, SYMBOL, TEXT) and re.fullmatch(r"[^\W_]+", token.text):
-            return token.text
-        raise parser.error("a subscript of unknown meaning")
-    parts: list[str] = []
-    while not parser.accept("}"):
-        token = parser.advance()
-        if token.kind in (NUMBER, SYMBOL, TEXT):
-            part = re.sub(r"\W+", "_", token.text)
-            is_joined = parts and parts[-1].isalnum() and token.kind == SYMBOL and len(token.text) == 1
-            if is_joined and len(parts[-1]) >= 1 and not parts[-1].isdigit():
-                parts[-1] += part
-            else:
-                parts.append(part)
-        elif token.text in spelled and token.kind == PUNCTUATION:
-            parts.append(spelled[token.text])
-        elif token.text == "infty":
-            parts.append("oo")
-        else:
-            raise parser.error("a subscript of unknown meaning")
-    name = "_".join(part for part in parts if part).strip("_")
-    if not name:
-        raise parser.error("a subscript of unknown meaning")
-    return name
 
 
 def parenthesis(parser: Parser) -> Node:
@@ -236,20 +115,18 @@ def parenthesis(parser: Parser) -> Node:
 def _items(parser: Parser, closers: tuple[str, ...]) -> list[Node]:
     """Values with commas between them, up to a closing sign, which is not read."""
     items = []
-    parser.depth += 1
     while True:
         item = parser.sets()
         items.append(item)
         if not parser.accept(",") and not parser.accept(";"):
             break
-    parser.depth -= 1
     if parser.peek().text not in closers:
         raise parser.error(f"no {closers[0]} where one is needed")
     return items
 
 
 def finite_set(parser: Parser) -> Node:
-    """``\\{1, 2, 3\\}``."""
+    r"""``\{1, 2, 3\}``."""
     parser.advance()
     if parser.peek().text == "}" and parser.peek().kind == COMMAND:
         parser.advance()
@@ -276,7 +153,7 @@ def absolute(parser: Parser) -> Node:
 
 
 def pair(parser: Parser) -> Node:
-    """``\\lvert x \\rvert``, ``\\lfloor x \\rfloor``, ``\\lceil x \\rceil``."""
+    r"""``\lvert x \rvert``, ``\lfloor x \rfloor``, ``\lceil x \rceil``."""
     closer, name = PAIRS[parser.advance().text]
     bars, parser.open_bars = parser.open_bars, 0
     node = parser.additive()
@@ -334,7 +211,7 @@ def environment(parser: Parser) -> Node:
 
 
 def _cases(parser: Parser) -> Node:
-    """``\\begin{cases} a & x > 0 \\\\ b & \\text{otherwise} \\end{cases}``."""
+    r"""``\begin{cases} a & x > 0 \\ b & \text{otherwise} \end{cases}``."""
     branches: list[Node] = []
     while parser.peek().kind != END:
         value = parser.require_value(parser.additive())
@@ -351,7 +228,7 @@ def _cases(parser: Parser) -> Node:
         else:
             word = "if"
         if word:
-            relation, _ = parser.statement()
+            relation, _ = statement(parser)
             if not isinstance(relation, Chain):
                 raise parser.error("a case without condition")
             condition = relation
@@ -364,6 +241,3 @@ def _cases(parser: Parser) -> Node:
         raise parser.error("an open environment")
     parser.advance()
     return Call("Piecewise", tuple(branches))
-
-
-__all__ = ["ACCENTS", "BEGIN", "Multiply", "PAIRS"]

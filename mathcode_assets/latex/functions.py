@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mathcode_assets.latex.nodes import (
-    Add,
     Call,
     Constant,
     Multiply,
@@ -29,14 +28,15 @@ from mathcode_assets.latex.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from mathcode_assets.latex.parser import Parser
+    from mathcode_assets.latex.grammar import Parser
 
 _COEFFICIENTS = frozenset((*CONSTANTS, *FRACTIONS, *BINOMIALS, "sqrt"))
 
 
 def function_call(parser: Parser) -> Node:
     """A function with its power, its base and its argument; the next token is its name."""
-    name = parser.advance().text
+    token = parser.advance()
+    name = token.text
     base, power = None, None
     while parser.peek().text in ("^", "_") and parser.peek().kind == PUNCTUATION:
         mark = parser.advance().text
@@ -56,6 +56,7 @@ def function_call(parser: Parser) -> Node:
         if name not in TRIGONOMETRIC | HYPERBOLIC:
             raise parser.error("an inverse of unknown meaning")
         name, power = f"a{name}", None
+    parser.has_plain_log |= base is None and parser.source[token.start : token.end].endswith("log")
     node = _named(parser, name, base, arguments)
     return Power(node, power) if power is not None else node
 
@@ -68,7 +69,6 @@ def _named(parser: Parser, name: str, base: Node | None, arguments: tuple[Node, 
     if name == "lg":
         return Call("log", (arguments[0], Number("10")))
     if name == "log":
-        parser.has_plain_log |= base is None
         return Call("log", arguments if base is None else (arguments[0], base))
     return Call(name, arguments)
 
@@ -161,6 +161,3 @@ def _check_sign(parser: Parser, factors: list[Node], has_letter: bool) -> None:
             raise parser.error("a slash behind the argument of a function")
     elif not has_letter and not parser.angles:
         raise parser.error("a product behind the argument of a function")
-
-
-__all__ = ["Add", "function_call"]

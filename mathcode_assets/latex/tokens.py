@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from mathcode_assets.latex.nodes import LatexSyntaxError
 from mathcode_assets.latex.vocabulary import (
-    ACCENTS,
     CHARACTERS,
     CURRENCIES,
     FONTS,
@@ -30,10 +29,20 @@ from mathcode_assets.latex.vocabulary import (
 # A formula longer than this is a page, not a computation; the bound keeps every step after it cheap.
 MAX_CHARS = 20_000
 MAX_TOKENS = 3_000
+# Python refuses to read longer integers from source.
+MAX_DIGITS = 1_000
 
-NUMBER, SYMBOL, FUNCTION, COMMAND, PUNCTUATION, TEXT, BEGIN, END, EOF = (
-    "number symbol function command punctuation text begin end eof".split()
-)
+NUMBER, SYMBOL, FUNCTION, COMMAND, PUNCTUATION, TEXT, BEGIN, END, EOF = [
+    "number",
+    "symbol",
+    "function",
+    "command",
+    "punctuation",
+    "text",
+    "begin",
+    "end",
+    "eof",
+]
 
 
 class Token(NamedTuple):
@@ -106,6 +115,8 @@ def tokenize(source: str) -> list[Token]:
 
 def _number(match: re.Match[str], _: list[Token], number_lists: list[tuple[int, int]]) -> Iterator[Token]:
     text, start = match.group(), match.start()
+    if len(text) > MAX_DIGITS:
+        raise LatexSyntaxError(start, "a number too long")
     is_listed = bool(number_lists) and any(first < start < last for first, last in number_lists)
     if is_listed and "," in text and "{" not in text:
         for number in _SPLIT_NUMBER.finditer(text):
@@ -136,8 +147,8 @@ def _environment(match: re.Match[str], *_: object) -> Iterator[Token]:
     yield Token(kind, text[text.index("{") + 1 : -1].strip(), *match.span())
 
 
-def _styled(match: re.Match[str], *_: object) -> Iterator[Token]:
-    """``\\text{...}``, ``\\mathbf{v}``, ``\\operatorname{det}``: a function, a letter, or words."""
+def _styled(match: re.Match[str], tokens: list[Token], _: object) -> Iterator[Token]:
+    r"""``\text{...}``, ``\mathbf{v}``, ``\operatorname{det}``: a function, a letter, or words."""
     command = re.match(r"\\[a-zA-Z]+\*?", match.group())
     assert command is not None
     font = command.group()[1:]
@@ -151,7 +162,8 @@ def _styled(match: re.Match[str], *_: object) -> Iterator[Token]:
         if content in FUNCTIONS and font not in ("text", "mbox", "textit", "textbf"):
             yield Token(FUNCTION, FUNCTIONS[content], *match.span())
         elif len(content) == 1 and content.isascii() and content.isalpha() and not font.startswith("t"):
-            yield Token(SYMBOL, content, *match.span())
+            is_unit = content not in "dei" and _is_behind_number(tokens)
+            yield Token(TEXT if is_unit else SYMBOL, content, *match.span())
         elif content == "" or content in (",", ".", ";"):
             return
         else:
@@ -164,6 +176,14 @@ def _styled(match: re.Match[str], *_: object) -> Iterator[Token]:
         yield Token(NUMBER, _plain(content), *match.span())
     else:
         raise LatexSyntaxError(match.start(), "several letters in another font")
+
+
+def _is_behind_number(tokens: list[Token]) -> bool:
+    """Whether an upright letter comes here behind a number or a unit, as a unit does."""
+    if not tokens:
+        return False
+    last = tokens[-2] if len(tokens) > 1 and tokens[-1].text == "/" else tokens[-1]
+    return last.kind in (NUMBER, TEXT)
 
 
 def _command(match: re.Match[str], tokens: list[Token], _: object) -> Iterator[Token]:
@@ -193,13 +213,15 @@ def _command(match: re.Match[str], tokens: list[Token], _: object) -> Iterator[T
 
 
 def _closed(token: Token, tokens: list[Token]) -> Iterator[Token]:
-    """The token, after a pending ``\\left``, ``\\right`` or size in front of it is resolved."""
+    r"""The token, after a pending ``\left``, ``\right`` or size in front of it is resolved."""
     if tokens and tokens[-1].kind == COMMAND and tokens[-1].text.startswith("size "):
         size = tokens.pop()
         if token.text == "." and size.text in ("size left", "size right"):
             return
         if token.text == "|":
-            side = "lvert" if size.text.endswith(("left", "l")) else "rvert" if size.text.endswith(("right", "r")) else "|"
+            side = (
+                "lvert" if size.text.endswith(("left", "l")) else "rvert" if size.text.endswith(("right", "r")) else "|"
+            )
             yield Token(COMMAND if side != "|" else PUNCTUATION, side, size.start, token.end)
             return
         if token.kind != PUNCTUATION and token.text not in (
@@ -284,5 +306,3 @@ _READERS = {
     "relation": _relation,
     "sign": _sign,
 }
-
-__all__ = ["ACCENTS", "Token", "is_word", "tokenize"]

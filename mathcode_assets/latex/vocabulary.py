@@ -22,18 +22,89 @@ LIST_FUNCTIONS = frozenset(("gcd", "lcm", "Max", "Min"))
 # A plain parenthesis is needed after these: `\det A B` and `\arg z w` have no agreed extent.
 PARENTHESISED_ONLY = frozenset((*LIST_FUNCTIONS, "det", "sign", "re", "im", "arg", "erf", "trace", "floor", "ceiling"))
 
-GREEK = (
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa varkappa lambda mu nu xi omicron "
-    "rho varrho sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Upsilon Phi "
-    "Psi Omega ell hbar aleph"
-).split()
+GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "varepsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "vartheta",
+    "iota",
+    "kappa",
+    "varkappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "rho",
+    "varrho",
+    "sigma",
+    "varsigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "varphi",
+    "chi",
+    "psi",
+    "omega",
+    "Gamma",
+    "Delta",
+    "Theta",
+    "Lambda",
+    "Xi",
+    "Sigma",
+    "Upsilon",
+    "Phi",
+    "Psi",
+    "Omega",
+    "ell",
+    "hbar",
+    "aleph",
+]
 GREEK_LETTERS = dict(
     zip(
         "αβγδεζηθικλμνξορςστυφχψωΓΔΘΛΞΣΥΦΨΩ",
-        (
-            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron rho varsigma sigma tau "
-            "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Sigma Upsilon Phi Psi Omega"
-        ).split(),
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "omicron",
+            "rho",
+            "varsigma",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+            "Gamma",
+            "Delta",
+            "Theta",
+            "Lambda",
+            "Xi",
+            "Sigma",
+            "Upsilon",
+            "Phi",
+            "Psi",
+            "Omega",
+        ],
         strict=True,
     )
 )
@@ -64,37 +135,263 @@ CURRENCIES = frozenset("€£¥")
 
 # Commands without a meaning of their own.
 IGNORED = frozenset(
-    "quad qquad displaystyle textstyle scriptstyle scriptscriptstyle limits nolimits thinspace medspace thickspace "
-    "enspace negthinspace notag nonumber hfill strut mathstrut allowbreak nobreak relax rm bf it cal tiny small "
-    "normalsize large Large LARGE huge Huge hline noindent bigstrut".split()
+    [
+        "quad",
+        "qquad",
+        "displaystyle",
+        "textstyle",
+        "scriptstyle",
+        "scriptscriptstyle",
+        "limits",
+        "nolimits",
+        "thinspace",
+        "medspace",
+        "thickspace",
+        "enspace",
+        "negthinspace",
+        "notag",
+        "nonumber",
+        "hfill",
+        "strut",
+        "mathstrut",
+        "allowbreak",
+        "nobreak",
+        "relax",
+        "rm",
+        "bf",
+        "it",
+        "cal",
+        "tiny",
+        "small",
+        "normalsize",
+        "large",
+        "Large",
+        "LARGE",
+        "huge",
+        "Huge",
+        "hline",
+        "noindent",
+        "bigstrut",
+    ]
 )
 SIZES = frozenset(f"{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r", "m"))
-FONTS = frozenset("mathbf boldsymbol bm mathit mathsf mathcal mathscr mathfrak mathtt mathbb pmb mathnormal".split())
-WORD_COMMANDS = frozenset(
-    "text textrm textbf textit textsf textnormal mbox hbox mathrm operatorname operatorname* rm".split()
+FONTS = frozenset(
+    [
+        "mathbf",
+        "boldsymbol",
+        "bm",
+        "mathit",
+        "mathsf",
+        "mathcal",
+        "mathscr",
+        "mathfrak",
+        "mathtt",
+        "mathbb",
+        "pmb",
+        "mathnormal",
+    ]
 )
-ACCENTS = frozenset("hat bar vec tilde dot ddot widehat widetilde check overrightarrow overline".split())
+WORD_COMMANDS = frozenset(
+    [
+        "text",
+        "textrm",
+        "textbf",
+        "textit",
+        "textsf",
+        "textnormal",
+        "mbox",
+        "hbox",
+        "mathrm",
+        "operatorname",
+        "operatorname*",
+        "rm",
+    ]
+)
+# Fonts of vectors and matrices.
+BOLD = frozenset(("mathbf", "boldsymbol", "bm", "pmb"))
+ACCENTS = frozenset(
+    ["hat", "bar", "vec", "tilde", "dot", "ddot", "widehat", "widetilde", "check", "overrightarrow", "overline"]
+)
 FRACTIONS = frozenset(("frac", "dfrac", "tfrac", "cfrac"))
 BINOMIALS = frozenset(("binom", "dbinom", "tbinom"))
-MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array vmatrix Vmatrix psmallmatrix bsmallmatrix".split())
+MATRICES = frozenset(
+    [
+        "matrix",
+        "pmatrix",
+        "bmatrix",
+        "Bmatrix",
+        "smallmatrix",
+        "array",
+        "vmatrix",
+        "Vmatrix",
+        "psmallmatrix",
+        "bsmallmatrix",
+    ]
+)
 
 TEXT_ANSWERS = frozenset(
-    "yes no true false none odd even undefined dne infinity infinite impossible correct incorrect positive negative".split()
+    [
+        "yes",
+        "no",
+        "true",
+        "false",
+        "none",
+        "odd",
+        "even",
+        "undefined",
+        "dne",
+        "infinity",
+        "infinite",
+        "impossible",
+        "correct",
+        "incorrect",
+        "positive",
+        "negative",
+    ]
 )
 # Runs of letters that are words, not products of unknowns.
 WORDS = frozenset(
-    "is of or if to it so we the and for not are has can let was but all any one two mod deg dim ker lim sup inf "
-    "var cov Var Cov Pr sum int per max min gcd lcm det out new old day age via yes its use get set our how who why "
-    "end top low sec cos sin tan few fit sup Sup Inf Lim Ker Dim Hom End Gal Aut res Res ord lub glb iff".split()
+    [
+        "is",
+        "of",
+        "or",
+        "if",
+        "to",
+        "it",
+        "so",
+        "we",
+        "the",
+        "and",
+        "for",
+        "not",
+        "are",
+        "has",
+        "can",
+        "let",
+        "was",
+        "but",
+        "all",
+        "any",
+        "one",
+        "two",
+        "mod",
+        "deg",
+        "dim",
+        "ker",
+        "lim",
+        "sup",
+        "inf",
+        "var",
+        "cov",
+        "Var",
+        "Cov",
+        "Pr",
+        "sum",
+        "int",
+        "per",
+        "max",
+        "min",
+        "gcd",
+        "lcm",
+        "det",
+        "out",
+        "new",
+        "old",
+        "day",
+        "age",
+        "via",
+        "yes",
+        "its",
+        "use",
+        "get",
+        "set",
+        "our",
+        "how",
+        "who",
+        "why",
+        "end",
+        "top",
+        "low",
+        "sec",
+        "cos",
+        "sin",
+        "tan",
+        "few",
+        "fit",
+        "sup",
+        "Sup",
+        "Inf",
+        "Lim",
+        "Ker",
+        "Dim",
+        "Hom",
+        "End",
+        "Gal",
+        "Aut",
+        "res",
+        "Res",
+        "ord",
+        "lub",
+        "glb",
+        "iff",
+    ]
 )
 
 RESERVED_NAMES = frozenset(
     (
         *keyword.kwlist,
         *(name for name in FUNCTIONS.values() if name != "lg"),
-        *"E I pi oo Rational Integer Mod Matrix Tuple FiniteSet Interval Union Intersection Complement EmptySet".split(),
-        *"Eq Ne Lt Le Gt Ge And Or Contains Integral Derivative Sum Product Limit Piecewise binomial factorial".split(),
-        *"root transpose Abs log degrees Reals Integers Naturals Rationals Complexes conjugate print symbols".split(),
+        *[
+            "E",
+            "I",
+            "pi",
+            "oo",
+            "Rational",
+            "Integer",
+            "Mod",
+            "Matrix",
+            "Tuple",
+            "FiniteSet",
+            "Interval",
+            "Union",
+            "Intersection",
+            "Complement",
+            "EmptySet",
+        ],
+        *[
+            "Eq",
+            "Ne",
+            "Lt",
+            "Le",
+            "Gt",
+            "Ge",
+            "And",
+            "Or",
+            "Contains",
+            "Integral",
+            "Derivative",
+            "Sum",
+            "Product",
+            "Limit",
+            "Piecewise",
+            "binomial",
+            "factorial",
+        ],
+        *[
+            "root",
+            "transpose",
+            "Abs",
+            "log",
+            "degrees",
+            "Reals",
+            "Integers",
+            "Naturals",
+            "Rationals",
+            "Complexes",
+            "conjugate",
+            "print",
+            "symbols",
+        ],
     )
 )
 
