@@ -10,6 +10,7 @@ for what it lacks.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -58,6 +59,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
     "MPLBACKEND": "Agg",
+    # Ten times the default: the caches are filled once, when a worker is warmed.
+    "SYMPY_CACHE_SIZE": "10000",
 }
 
 
@@ -71,13 +74,13 @@ class Launch:
 
     Args:
         process: what this process started, to be waited for.
-        control: our end of its socket.
+        controls: our ends of its sockets: of the plain interpreter, and of the warm one where modules are preloaded.
         pidfd: of the process whose end ends everything in the worker.
         log_fd: what it prints on its own stderr.
     """
 
     process: subprocess.Popen[bytes]
-    control: socket.socket
+    controls: tuple[socket.socket, ...]
     pidfd: int
     log_fd: int
 
@@ -117,11 +120,12 @@ def launch(tier: str, *, limits: Limits, preload: Sequence[str], readable: Seque
         # The worker and the two first processes of its namespaces.
         "n_processes": limits.n_processes + 4 if is_namespace else 0,
     }
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2 if preload else 1)]
+    controls = tuple(ours for ours, _ in pairs)
     config_fd = sealed_file(json.dumps(config).encode())
     log_fd = os.memfd_create("log")
     lifeline = os.pidfd_open(os.getpid())
-    inherited = (theirs.fileno(), config_fd, lifeline)
+    inherited = (config_fd, lifeline, *(theirs.fileno() for _, theirs in pairs))
     # Options: do not run site, do not write bytecode, do not put the script's folder on the path.
     code = CODE if is_namespace else Path(mathcode_assets.__file__).parent.parent
     script = "import sys; sys.path.append(sys.argv.pop(1)); from mathcode_assets.sandbox.worker import main; main()"
@@ -134,14 +138,16 @@ def launch(tier: str, *, limits: Limits, preload: Sequence[str], readable: Seque
             process = _start(arguments, environment, inherited, log_fd)
             pidfd = os.pidfd_open(process.pid)
     except BaseException:
-        ours.close()
+        for control in controls:
+            control.close()
         os.close(log_fd)
         raise
     finally:
-        theirs.close()
+        for _, theirs in pairs:
+            theirs.close()
         os.close(config_fd)
         os.close(lifeline)
-    return Launch(process=process, control=ours, pidfd=pidfd, log_fd=log_fd)
+    return Launch(process=process, controls=controls, pidfd=pidfd, log_fd=log_fd)
 
 
 def sealed_file(content: bytes) -> int:
@@ -293,11 +299,10 @@ def _library_folders() -> list[Path]:
 
 def end(launched: Launch) -> None:
     """End a worker and everything in it, and wait until it is gone."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(launched.pidfd, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    launched.control.close()
+    for control in launched.controls:
+        control.close()
     os.close(launched.pidfd)
     os.close(launched.log_fd)
     launched.process.wait()

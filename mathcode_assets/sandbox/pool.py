@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import selectors
 import shutil
+import socket
 import tempfile
 import time
 from collections import deque
@@ -177,7 +178,8 @@ class Sandbox:
             scratch_root=scratch_root,
         )
         self._workers.append(worker)
-        self._selector.register(worker.control, selectors.EVENT_READ, worker)
+        for control in worker.controls:
+            self._selector.register(control, selectors.EVENT_READ, worker)
 
     def _start(self, worker: Worker, waiting: deque[Job]) -> None:
         job = waiting.popleft()
@@ -195,8 +197,10 @@ class Sandbox:
         """Wait for something to happen, and deal with all that has."""
         for key, _ in self._selector.select(TICK_S):
             worker: Worker = key.data
-            if key.fileobj is worker.control:
-                self._on_control(worker, done, waiting)
+            if worker not in self._workers:
+                continue  # replaced a moment ago
+            if isinstance(key.fileobj, socket.socket):
+                self._on_control(worker, key.fileobj, done, waiting)
             elif worker.run and key.fd in worker.run.pipes and not worker.on_output(key.fd):
                 self._selector.unregister(key.fd)
         now = time.monotonic()
@@ -207,10 +211,12 @@ class Sandbox:
             self._count_failed_start(worker, "no answer")
             self._replace([worker])
 
-    def _on_control(self, worker: Worker, done: dict[int, Execution], waiting: deque[Job]) -> None:
+    def _on_control(
+        self, worker: Worker, control: socket.socket, done: dict[int, Execution], waiting: deque[Job]
+    ) -> None:
         run = worker.run
         try:
-            execution = worker.on_control()
+            execution = worker.on_control(control)
         except (EOFError, SandboxUnavailable) as error:
             if run is None or isinstance(error, SandboxUnavailable):
                 self._count_failed_start(worker, str(error), is_final=isinstance(error, SandboxUnavailable))
@@ -234,7 +240,8 @@ class Sandbox:
 
     def _replace(self, workers: list[Worker]) -> None:
         for worker in workers:
-            self._selector.unregister(worker.control)
+            for control in worker.controls:
+                self._selector.unregister(control)
             if worker.run:
                 self._forget(worker.run.pipes)
             worker.close()

@@ -72,14 +72,20 @@ class Worker:
     ) -> None:
         self.tier = tier
         self.limits = limits
-        self.is_ready = False
         self.run: Run | None = None
         self._scratch_root = scratch_root
         self._n_runs = 0
-        self._base_bytes = 0
+        # Address space of each interpreter that is ready.
+        self._base_bytes: dict[socket.socket, int] = {}
+        self._preloaded = {name.partition(".")[0] for name in preload}
         self.start_deadline = time.monotonic() + START_S
         self.launched: Launch = launch(tier, limits=limits, preload=preload, readable=readable)
-        self.control = self.launched.control
+        self.controls = self.launched.controls
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all of it is."""
+        return len(self._base_bytes) == len(self.controls)
 
     def close(self) -> None:
         """End the worker; nothing of it is left when this returns."""
@@ -92,6 +98,8 @@ class Worker:
         Raises:
             OSError: the worker is gone.
         """
+        is_plain = not any(name in job.snippet.code for name in self._preloaded)
+        control = self.controls[0 if is_plain else -1]
         job.attempts += 1
         self._n_runs += 1
         reads, writes = [], []
@@ -106,9 +114,9 @@ class Worker:
             sent = [sealed_file(job.snippet.code.encode()), self._stdin(job.snippet.stdin), *writes]
             request = {
                 "scratch": SCRATCH if self.tier == "namespace" else str(self._scratch_root / str(self._n_runs)),
-                "address_bytes": self._base_bytes + self.limits.memory_bytes,
+                "address_bytes": self._base_bytes[control] + self.limits.memory_bytes,
             }
-            socket.send_fds(self.control, [json.dumps(request).encode()], sent)
+            socket.send_fds(control, [json.dumps(request).encode()], sent)
         except BaseException:
             for fd in reads:
                 os.close(fd)
@@ -120,7 +128,7 @@ class Worker:
         self.run = Run(job=job, deadline=deadline, pipes=reads)
         return reads
 
-    def on_control(self) -> Execution | None:
+    def on_control(self, control: socket.socket) -> Execution | None:
         """Read one message; the execution where it was the last one of a run.
 
         Raises:
@@ -128,7 +136,7 @@ class Worker:
             SandboxUnavailable: it could not start, or could not confine a snippet.
         """
         try:
-            message, fds, _, _ = socket.recv_fds(self.control, MESSAGE_BYTES, 1, socket.MSG_DONTWAIT)
+            message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 1, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -139,9 +147,8 @@ class Worker:
         if "unready" in answer:
             raise SandboxUnavailable(f"worker of tier {self.tier} cannot start: {answer['unready']}")
         if "ready" in answer:
-            self._base_bytes = _address_space(fds[0])
+            self._base_bytes[control] = _address_space(fds[0])
             os.close(fds[0])
-            self.is_ready = True
             return None
         run = self.run
         if run is None:
