@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
 from mathcode_assets.verification import units
-from mathcode_assets.verification.containers import Rules, compare_values, flat
+from mathcode_assets.verification.containers import Rules, compare_values
 from mathcode_assets.verification.describing import clipped, described
 from mathcode_assets.verification.printed import THOUSANDS, Printed, read_output
 from mathcode_assets.verification.reading import number
@@ -22,7 +22,6 @@ from mathcode_assets.verification.stated import Member, Stated, read_stated
 from mathcode_assets.verification.values import (
     SCALARS,
     Boolean,
-    Call,
     Constant,
     Mapping,
     Matrix,
@@ -68,7 +67,7 @@ def compare(gold: str, output: str, *, expression: str = "", code: str = "") -> 
         gold: the stated result, LaTeX or plain text; untrusted.
         output: what the program printed; untrusted.
         expression: the expression whose result is stated: an indefinite integral allows a constant difference.
-        code: the program; where it integrates without limits, a stated `+ C` is looked for (never run or read otherwise).
+        code: the program. Taken for its place in the interface: no rule needs it yet.
     """
     quick = plain_verdict(gold, output)
     if quick is not None:
@@ -181,7 +180,7 @@ def compare_stated(stated: Stated, printed: Printed, expression: str) -> Finding
     may_differ = bool(INDEFINITE.search(expression))
     if stated.equation is not None:
         # Not meant as an equation where its sides are equal everywhere: sin^2 x + cos^2 x = 1.
-        sides = [Member(stated.equation.left), *stated.members]
+        sides = [*stated.members, Member(stated.equation.left)]
         if all(compare_member(side, printed, rules, may_differ).is_verified for side in sides):
             return Finding(VERIFIED, "identity")
         return Finding(UNVERIFIABLE, "equation")
@@ -270,5 +269,3 @@ def compare_degrees(gold: Value, output: Value, printed: Printed, rules: Rules) 
         return Finding(VERIFIED, "degrees_in_radians")
     return Finding(UNVERIFIABLE, "degrees_or_radians")
 
-
-__all__ = ["Call", "Comparison", "Relation", "compare", "flat", "plain_verdict"]

@@ -286,7 +286,7 @@ def compare_matrices(gold: Matrix, output: Value, rules: Rules) -> Finding:
 
 
 def compare_mappings(gold: Mapping, output: Value, rules: Rules) -> Finding:
-    """x = 1, y = 2 against {x: 1, y: 2}, [Eq(x, 1), Eq(y, 2)], or (1, 2) in the order stated and of the alphabet."""
+    """X = 1, y = 2 against {x: 1, y: 2}, [Eq(x, 1), Eq(y, 2)], or (1, 2) in the order stated and of the alphabet."""
     stated = [(key.name, value) for key, value in gold.items if isinstance(key, Symbol)]
     if len(stated) != len(gold.items):
         return Finding(UNVERIFIABLE, "mapping")

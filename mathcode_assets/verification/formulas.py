@@ -120,7 +120,7 @@ def _scalar(node: nodes.Node) -> Scalar:
 
 
 def chain(operands: list[Value], relations: list[str]) -> Value:
-    """a < b <= c as relations that hold together."""
+    """A < b <= c as relations that hold together."""
     parts = tuple(
         Relation(RELATIONS.get(relation, relation), left, right)
         for left, relation, right in zip(operands, relations, operands[1:], strict=False)

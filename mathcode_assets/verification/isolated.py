@@ -1,4 +1,4 @@
-"""Many claims compared inside the sandbox, in order, none able to stop the others.
+r"""Many claims compared inside the sandbox, in order, none able to stop the others.
 
     with Verifier() as verifier:
         for comparison in verifier.verify([Claim(gold="\\\\frac{1}{3}", output="0.3333333333333333")]):

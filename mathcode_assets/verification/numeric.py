@@ -27,7 +27,10 @@ from mathcode_assets.verification.values import (
     Sequence,
     Symbol,
     Value,
+    free_symbols,
+    renamed,
 )
+import itertools
 
 MP = mpmath.MPContext()
 DIGITS = 40
@@ -123,9 +126,8 @@ class Evaluation:
         exponent = None
         if rational is None:
             exponent = self(node.exponent)
-            if not isinstance(exponent, MP.mpc) and MP.isfinite(exponent) and MP.isint(exponent):
-                if abs(exponent) <= 4 * MAX_LOG2:
-                    rational = Fraction(int(exponent))
+            if not isinstance(exponent, MP.mpc) and abs(exponent) <= 4 * MAX_LOG2 and MP.isint(exponent):
+                rational = Fraction(int(exponent))
         if rational is not None and rational.denominator == 1:
             exponent = rational.numerator
             if not MP.isfinite(base):
@@ -467,9 +469,7 @@ def _root_of(evaluation: Evaluation, node: Call) -> Any:
     """The root of that number, real ones first and ascending; only real ones, whose order is plain."""
     polynomial, *rest = node.arguments
     index = exact(rest[-1]) if rest else None
-    variables = [name for name in (rest[0].name,)] if len(rest) == 2 and isinstance(rest[0], Symbol) else []
-    from mathcode_assets.verification.values import free_symbols
-
+    variables = [rest[0].name] if len(rest) == 2 and isinstance(rest[0], Symbol) else []
     names = variables or sorted(free_symbols(polynomial))
     if index is None or index.denominator != 1 or not 0 <= index < 12 or len(names) != 1:
         raise Undefined("root")
@@ -493,8 +493,6 @@ def exact_at(node: Value, name: str, position: int) -> Fraction:
     Raises:
         Undefined: there is none.
     """
-    from mathcode_assets.verification.values import renamed
-
     value = exact(renamed(node, {name: Number(Fraction(position))}))
     if value is None:
         raise Undefined("not a polynomial with rational coefficients")
@@ -506,7 +504,7 @@ def _interpolated(samples: list[Fraction]) -> list[Fraction]:
     differences, row = [], list(samples)
     while row:
         differences.append(row[0])
-        row = [after - before for before, after in zip(row, row[1:], strict=False)]
+        row = [after - before for before, after in itertools.pairwise(row)]
     coefficients = [Fraction(0)]
     for order in range(len(differences) - 1, -1, -1):
         # Newton form, Horner-wise: p = d[order] + (x - order) / (order + 1) * p

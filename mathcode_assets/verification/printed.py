@@ -178,7 +178,7 @@ def _dots(text: str) -> Printed | None:
 
 
 def _formula(text: str) -> Printed | None:
-    """Mathematics in a printed sentence: 2ab, 5!, \\frac{1}{2}; never where words could be read as products."""
+    r"""Mathematics in a printed sentence: 2ab, 5!, \\frac{1}{2}; never where words could be read as products."""
     words = re.findall(r"(?<!\\)[A-Za-z]{2,}", text)
     if len(text) > 300 or not re.search(r"[\d+*/^=!\\-]", text) or any(not _is_factor(word) for word in words):
         return None
@@ -218,9 +218,8 @@ def _array(text: str) -> Printed | None:
     spaced = text.replace("[", " [ ").replace("]", " ] ").split()
     pieces: list[str] = []
     for token in spaced:
-        if token not in "[]":
-            if not re.fullmatch(rf"{_NUMBER}(?:[-+][\d.eE+-]+j)?j?|[-+]?inf|nan", token):
-                return None
+        if token not in "[]" and not re.fullmatch(rf"{_NUMBER}(?:[-+][\d.eE+-]+j)?j?|[-+]?inf|nan", token):
+            return None
         if pieces and token != "]" and pieces[-1] != "[":
             pieces.append(",")
         pieces.append(token)

@@ -27,6 +27,7 @@ from mathcode_assets.verification.values import (
     renamed,
     total,
 )
+import itertools
 
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 MAX_ENDS = 100
@@ -74,7 +75,7 @@ def compare_real_sets(gold: Value, output: Value) -> Finding:
             is_open |= not finding.is_refuted
         positions[end] = position(end) if same is None else positions[same]
     cuts = sorted({value for value in positions.values() if abs(value) < FAR})
-    probes = [-FAR / 2, *cuts, *((low + high) / 2 for low, high in zip(cuts, cuts[1:], strict=False)), FAR / 2]
+    probes = [-FAR / 2, *cuts, *((low + high) / 2 for low, high in itertools.pairwise(cuts)), FAR / 2]
     members = [(holds(gold, probe, positions), holds(output, probe, positions)) for probe in probes]
     if not any(map(any, members)):
         return Finding(UNVERIFIABLE, "interval")  # (9, 3) read as an interval is empty, and so is (9, 2)

@@ -60,7 +60,7 @@ _TEXT = re.compile(r"\s*\\(?:text|mbox|textbf|mathrm|textrm|textit)\s*\{([^{}]*)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One value of a chain `a = b \\approx c`.
+    r"""One value of a chain `a = b \\approx c`.
 
     Attributes:
         value: as read.
@@ -205,12 +205,11 @@ def several_values(text: str) -> Stated | None:
 
 
 def rejoined_thousands(pieces: list[str]) -> list[str]:
-    """12,500,000 \\text{ m} was cut at its commas: put together again."""
+    r"""12,500,000 \\text{ m} was cut at its commas: put together again."""
     if re.fullmatch(r"(?:.*[^\d.])?-?\d{1,3}", pieces[0]) and all(
         re.match(r"\d{3}(?![\d])", piece) for piece in pieces[1:]
-    ):
-        if all(re.fullmatch(r"\d{3}", piece) for piece in pieces[1:-1]):
-            return ["".join(pieces)]
+    ) and all(re.fullmatch(r"\d{3}", piece) for piece in pieces[1:-1]):
+        return ["".join(pieces)]
     return pieces
 
 
@@ -291,7 +290,7 @@ def chain_or_equation(members: list[Member], name: str) -> Stated:
 
 
 def is_name(text: str) -> bool:
-    """Whether a left side only names what follows: x, y', V_1, f(x), P(A \\cap B), \\text{Area}."""
+    r"""Whether a left side only names what follows: x, y', V_1, f(x), P(A \\cap B), \\text{Area}."""
     if _TEXT.match(text):
         return True
     if not _NAME.match(text):
@@ -427,6 +426,6 @@ def in_brackets(text: str) -> tuple[Value, tuple[Value, ...]] | None:
 
 
 def as_set(member: Member) -> Member:
-    """The right side of x \\in ...: an interval where it could be one."""
+    r"""The right side of x \\in ...: an interval where it could be one."""
     intervals = [reading for reading in (member.value, *member.readings) if isinstance(reading, Interval)]
     return Member(intervals[0]) if intervals else member
