@@ -1,12 +1,12 @@
 """Verdicts on stated results of real texts, beside the reference's rule and math-verify, on the same pairs.
 
-    python benchmarks/verification.py ../shared/data [--per-source 150] [--half tuning|held-out] [--errors N] [--no-peers]
+    python benchmarks/verification.py ../shared/data [--per-source 150] [--half held-out] [--errors N] [--no-peers]
 
-Stated results come from verified passages, benchmark answers, formulas of web pages and boxed answers; SymPy reads them
-(through latex2sympy, not through our parser) and prints each as different programs would (equal), and once more with a
-plausible mistake (unequal; SymPy confirms it). A result belongs to the tuning or the held-out half by a hash of its text.
-Reports, for each method: false accepts (verified, unequal), false rejects (not verified, equal), wrong refutations (refuted,
-equal; of ours) and milliseconds a pair. With --pairs FILE, a file of {gold, output, equal} rows instead.
+Stated results come from verified passages, benchmark answers, formulas of web pages and boxed answers; SymPy reads
+them (through latex2sympy, not through our parser) and prints each as different programs would (equal), and once more
+with a plausible mistake (unequal; SymPy confirms it). A result belongs to the tuning or the held-out half by a hash
+of its text. Reports, for each method: false accepts (verified, unequal), false rejects (not verified, equal), how
+many of those were refuted, and milliseconds a pair. With --pairs FILE, a file of {gold, output, equal} rows instead.
 """
 
 from __future__ import annotations

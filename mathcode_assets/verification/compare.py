@@ -13,11 +13,12 @@ from fractions import Fraction
 
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
 from mathcode_assets.verification import units
+from mathcode_assets.verification.building import number
 from mathcode_assets.verification.containers import Rules, compare_values
 from mathcode_assets.verification.describing import clipped, described
+from mathcode_assets.verification.findings import Finding
 from mathcode_assets.verification.printed import THOUSANDS, Printed, read_output
-from mathcode_assets.verification.reading import number
-from mathcode_assets.verification.scalars import Finding, compare_numbers, free_symbols
+from mathcode_assets.verification.scalars import compare_numbers
 from mathcode_assets.verification.stated import Member, Stated, read_stated
 from mathcode_assets.verification.values import (
     SCALARS,
@@ -33,6 +34,7 @@ from mathcode_assets.verification.values import (
     Text,
     Unreadable,
     Value,
+    free_symbols,
     mentions,
     product,
 )
@@ -268,4 +270,3 @@ def compare_degrees(gold: Value, output: Value, printed: Printed, rules: Rules) 
     if unit == "radians" or mentions(output, frozenset({"pi"})):
         return Finding(VERIFIED, "degrees_in_radians")
     return Finding(UNVERIFIABLE, "degrees_or_radians")
-

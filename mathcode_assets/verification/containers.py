@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
-from mathcode_assets.verification.numeric import Evaluation, Undefined
+from mathcode_assets.verification.findings import Finding
+from mathcode_assets.verification.numeric import Evaluation
+from mathcode_assets.verification.probing import points
 from mathcode_assets.verification.real_sets import compare_real_sets, is_real_set
-from mathcode_assets.verification.scalars import Finding, compare_scalars, points, without_logarithm_bars
+from mathcode_assets.verification.scalars import compare_scalars, without_logarithm_bars
+from mathcode_assets.verification.special_functions import Undefined
 from mathcode_assets.verification.values import (
     MINUS_ONE,
     SCALARS,

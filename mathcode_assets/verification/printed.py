@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mathcode_assets.verification.building import number
 from mathcode_assets.verification.characters import depth_of, is_enclosed, plain, split_top
 from mathcode_assets.verification.formulas import read_formula
 from mathcode_assets.verification.functions import FUNCTIONS, GREEK
-from mathcode_assets.verification.reading import check_depth, number, read_source
+from mathcode_assets.verification.reading import check_depth, read_source
 from mathcode_assets.verification.units import NO_UNITS, multiplied, scale_of
 from mathcode_assets.verification.values import (
     SCALARS,
@@ -45,7 +46,40 @@ _SAYS = re.compile(
     r":(?!=)|(?<![<>=!:])=(?!=)|≈|~=|=>|->|→|\b(?:is|are|equals|equal to|be)\b|\bapproximately\b|\babout\b"
 )
 _LITTLE = frozenset(
-    "is of to in or no an be at by on if as we it so do me my he us go up am cm mm km kg ml ft lb hr".split()
+    [
+        "is",
+        "of",
+        "to",
+        "in",
+        "or",
+        "no",
+        "an",
+        "be",
+        "at",
+        "by",
+        "on",
+        "if",
+        "as",
+        "we",
+        "it",
+        "so",
+        "do",
+        "me",
+        "my",
+        "he",
+        "us",
+        "go",
+        "up",
+        "am",
+        "cm",
+        "mm",
+        "km",
+        "kg",
+        "ml",
+        "ft",
+        "lb",
+        "hr",
+    ]
 )
 _WORDS = {"true": True, "false": False, "yes": True, "no": False}
 

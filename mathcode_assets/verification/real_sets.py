@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
 from mathcode_assets.verification.exact import exact
-from mathcode_assets.verification.numeric import Undefined
-from mathcode_assets.verification.scalars import Finding, compare_scalars, real_value
+from mathcode_assets.verification.findings import Finding
+from mathcode_assets.verification.scalars import compare_scalars, real_value
+from mathcode_assets.verification.special_functions import Undefined
 from mathcode_assets.verification.values import (
     INFINITY,
     SCALARS,
@@ -27,7 +29,6 @@ from mathcode_assets.verification.values import (
     renamed,
     total,
 )
-import itertools
 
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 MAX_ENDS = 100

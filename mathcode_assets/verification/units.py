@@ -41,7 +41,28 @@ _SCALES = {"thousand": Fraction(10**3), "million": Fraction(10**6), "billion": F
 _SCALES |= {"trillion": Fraction(10**12), "hundred": Fraction(100), "dozen": Fraction(12)}
 _WORD = re.compile(r"[A-Za-z°µΩ¢]+")
 # Words that follow a number without being a unit of it.
-NO_UNITS = frozenset("and or to of plus minus times over is are the mod modulo i e x y z".split())
+NO_UNITS = frozenset(
+    [
+        "and",
+        "or",
+        "to",
+        "of",
+        "plus",
+        "minus",
+        "times",
+        "over",
+        "is",
+        "are",
+        "the",
+        "mod",
+        "modulo",
+        "i",
+        "e",
+        "x",
+        "y",
+        "z",
+    ]
+)
 _SPELLINGS = {"degree": "degrees", "deg": "degrees", "°": "degrees", "radian": "radians", "rad": "radians"}
 
 
