@@ -427,7 +427,8 @@ def measure(name: str, method: Callable[[Pair], str], measured: list[Pair], n_er
     n_equal = sum(pair.equal for pair in measured)
     print(
         f"{name:40} {len(wrong):4} of {len(measured) - n_equal} ({len(wrong) / max(1, len(measured) - n_equal):.1%})"
-        f"   {len(missed):4} of {n_equal} ({len(missed) / max(1, n_equal):.1%})   {refuted:4}   {1000 * elapsed / len(measured):7.2f} ms"
+        f"   {len(missed):4} of {n_equal} ({len(missed) / max(1, n_equal):.1%})   {refuted:4}"
+        f"   {1000 * elapsed / len(measured):7.2f} ms"
     )
     for pair in wrong[:n_errors]:
         print("  ACCEPTED", pair)
@@ -455,7 +456,8 @@ def main() -> None:
         if arguments.half and half != arguments.half:
             continue
         print(
-            f"\n{half}: {len(measured)} pairs {dict(Counter(pair.source for pair in measured))} {dict(Counter(pair.kind for pair in measured))}"
+            f"\n{half}: {len(measured)} pairs {dict(Counter(pair.source for pair in measured))}\n"
+            f"{dict(Counter(pair.kind for pair in measured))}"
         )
         print(f"{'method':40} false accepts      false rejects      of them refuted   a pair")
         for name, method in METHODS.items():
