@@ -13,16 +13,16 @@ from fractions import Fraction
 
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
 from mathcode_assets.verification import units
-from mathcode_assets.verification.containers import Rules, compare_values, flat
+from mathcode_assets.verification.building import number
+from mathcode_assets.verification.containers import Rules, compare_values
 from mathcode_assets.verification.describing import clipped, described
+from mathcode_assets.verification.findings import Finding
 from mathcode_assets.verification.printed import THOUSANDS, Printed, read_output
-from mathcode_assets.verification.reading import number
-from mathcode_assets.verification.scalars import Finding, compare_numbers, free_symbols
+from mathcode_assets.verification.scalars import compare_numbers
 from mathcode_assets.verification.stated import Member, Stated, read_stated
 from mathcode_assets.verification.values import (
     SCALARS,
     Boolean,
-    Call,
     Constant,
     Mapping,
     Matrix,
@@ -34,6 +34,7 @@ from mathcode_assets.verification.values import (
     Text,
     Unreadable,
     Value,
+    free_symbols,
     mentions,
     product,
 )
@@ -68,7 +69,7 @@ def compare(gold: str, output: str, *, expression: str = "", code: str = "") -> 
         gold: the stated result, LaTeX or plain text; untrusted.
         output: what the program printed; untrusted.
         expression: the expression whose result is stated: an indefinite integral allows a constant difference.
-        code: the program; where it integrates without limits, a stated `+ C` is looked for (never run or read otherwise).
+        code: the program. Taken for its place in the interface: no rule needs it yet.
     """
     quick = plain_verdict(gold, output)
     if quick is not None:
@@ -134,7 +135,15 @@ def _compare(gold: str, output: str, expression: str) -> Comparison:
 
 def suffix(member: Member) -> str:
     """Percent sign, degree sign, unit and constant of a stated value."""
-    sign = "%" if member.is_percent else " degrees" if member.is_degrees else f" {clipped(member.unit)}" if member.unit else ""
+    sign = (
+        "%"
+        if member.is_percent
+        else " degrees"
+        if member.is_degrees
+        else f" {clipped(member.unit)}"
+        if member.unit
+        else ""
+    )
     return sign + (" + C" if member.plus_constant else "")
 
 
@@ -148,7 +157,9 @@ def one_printed(lines: list[Printed], stated: Stated) -> Printed | None:
         return None
     if isinstance(claimed, Mapping) and all(NAME.match(label) for label in labels) and len(set(labels)) == len(labels):
         return Printed(Mapping(tuple((Symbol(label), line.value) for label, line in zip(labels, lines, strict=True))))
-    n_claimed = len(claimed.items) if isinstance(claimed, Sequence) else len(claimed.rows) if isinstance(claimed, Matrix) else 0
+    n_claimed = (
+        len(claimed.items) if isinstance(claimed, Sequence) else len(claimed.rows) if isinstance(claimed, Matrix) else 0
+    )
     if n_claimed == len(lines):
         return Printed(Sequence("bare", tuple(line.value for line in lines)), unit=lines[0].unit)
     return None
@@ -171,7 +182,7 @@ def compare_stated(stated: Stated, printed: Printed, expression: str) -> Finding
     may_differ = bool(INDEFINITE.search(expression))
     if stated.equation is not None:
         # Not meant as an equation where its sides are equal everywhere: sin^2 x + cos^2 x = 1.
-        sides = [Member(stated.equation.left), *stated.members]
+        sides = [*stated.members, Member(stated.equation.left)]
         if all(compare_member(side, printed, rules, may_differ).is_verified for side in sides):
             return Finding(VERIFIED, "identity")
         return Finding(UNVERIFIABLE, "equation")
@@ -202,9 +213,7 @@ def is_other_name(stated: Stated, printed: Printed) -> bool:
 
 def compare_member(member: Member, printed: Printed, rules: Rules, may_differ: bool) -> Finding:
     """One stated value against one printed value, over the readings that percent signs and brackets allow."""
-    rules = replace(
-        rules, up_to_constant=member.plus_constant or may_differ, is_approximate=member.is_approximate
-    )
+    rules = replace(rules, up_to_constant=member.plus_constant or may_differ, is_approximate=member.is_approximate)
     findings = []
     for value in (member.value, *member.readings):
         for gold, output in percent_readings(value, member, printed):
@@ -227,33 +236,8 @@ def percent_readings(value: Value, member: Member, printed: Printed) -> list[tup
         return [(value, printed.value)]
     hundredth = Fraction(1, 100)
     if member.is_percent:
-        return [(value, printed.value), (multiplied(value, hundredth), printed.value)]
-    return [(value, printed.value), (value, multiplied(printed.value, hundredth))]
-
-
-def multiplied(value: Value, factor: Fraction) -> Value:
-    """A scalar or row times a rational; a decimal stays a decimal, its last place moved by powers of ten."""
-    if factor == 1:
-        return value
-    if isinstance(value, Number):
-        return moved(value, factor)
-    if isinstance(value, SCALARS):
-        return product((Number(factor), value))
-    if isinstance(value, Sequence):
-        return Sequence(value.kind, tuple(multiplied(item, factor) for item in value.items))
-    return value
-
-
-def moved(value: Number, factor: Fraction) -> Number:
-    """A literal in another unit, its last printed place scaled to the next power of ten not below."""
-    if value.places is None:
-        return Number(value.value * factor)
-    shift = 0
-    while Fraction(10) ** shift < factor:
-        shift += 1
-    while shift > -400 and Fraction(10) ** (shift - 1) >= factor:
-        shift -= 1
-    return Number(value.value * factor, value.places - shift, value.digits, value.cut)
+        return [(value, printed.value), (units.multiplied(value, hundredth), printed.value)]
+    return [(value, printed.value), (value, units.multiplied(printed.value, hundredth))]
 
 
 def compare_measured(gold: Value, output: Value, member: Member, printed: Printed, rules: Rules) -> Finding:
@@ -266,7 +250,7 @@ def compare_measured(gold: Value, output: Value, member: Member, printed: Printe
     if factor is None:
         finding = compare_values(gold, output, rules)
         return Finding(UNVERIFIABLE, "other_unit") if not finding.is_refuted else finding
-    return compare_values(gold, multiplied(output, factor), rules)
+    return compare_values(gold, units.multiplied(output, factor), rules)
 
 
 def compare_degrees(gold: Value, output: Value, printed: Printed, rules: Rules) -> Finding:
@@ -286,6 +270,3 @@ def compare_degrees(gold: Value, output: Value, printed: Printed, rules: Rules) 
     if unit == "radians" or mentions(output, frozenset({"pi"})):
         return Finding(VERIFIED, "degrees_in_radians")
     return Finding(UNVERIFIABLE, "degrees_or_radians")
-
-
-__all__ = ["Call", "Comparison", "Relation", "compare", "flat", "plain_verdict"]

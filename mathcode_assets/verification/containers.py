@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
-from mathcode_assets.verification.numeric import Evaluation, Undefined
+from mathcode_assets.verification.findings import Finding
+from mathcode_assets.verification.numeric import Evaluation
+from mathcode_assets.verification.probing import points
 from mathcode_assets.verification.real_sets import compare_real_sets, is_real_set
-from mathcode_assets.verification.scalars import Finding, compare_scalars, points, without_logarithm_bars
+from mathcode_assets.verification.scalars import compare_scalars, without_logarithm_bars
+from mathcode_assets.verification.special_functions import Undefined
 from mathcode_assets.verification.values import (
     MINUS_ONE,
     SCALARS,
@@ -70,8 +73,10 @@ def compare_values(gold: Value, output: Value, rules: Rules) -> Finding:
         return compare_equations(gold, output)
     if isinstance(gold, Relation) and isinstance(output, Relation) and len(free_symbols(gold)) > 1:
         return compare_inequalities(gold, output)
-    if is_real_set(gold) and (is_real_set(output) or isinstance(output, (Sequence, Boolean))):
+    if is_real_set(gold) and is_real_set(output):
         return compare_real_sets(gold, output)
+    if is_real_set(gold) and isinstance(output, Sequence):
+        return compare_with_brackets(gold, output)
     if isinstance(gold, Sequence) and gold.kind == "set" and is_real_set(output):
         return compare_real_sets(gold, output)
     if isinstance(gold, Mapping):
@@ -83,11 +88,21 @@ def compare_values(gold: Value, output: Value, rules: Rules) -> Finding:
     return Finding(UNVERIFIABLE, "different_kinds")
 
 
+def compare_with_brackets(gold: Value, output: Sequence) -> Finding:
+    """A set of reals against a row: (3, oo) may be meant as an interval, {1, 2} and [1, 2] as points."""
+    if len(output.items) == 2 and output.kind in ("tuple", "list"):
+        low, high = output.items
+        if isinstance(low, SCALARS) and isinstance(high, SCALARS):
+            is_open = output.kind == "tuple"
+            if compare_real_sets(gold, Interval(low, high, is_open, is_open)).is_verified:
+                return Finding(VERIFIED, "interval")
+        return Finding(UNVERIFIABLE, "interval")
+    return compare_real_sets(gold, output)
+
+
 def compare_scalar_values(gold: Scalar, output: Scalar, rules: Rules) -> Finding:
     """Scalars, antiderivatives with or without the bars of ln|x|."""
-    finding = compare_scalars(
-        gold, output, up_to_constant=rules.up_to_constant, is_approximate=rules.is_approximate
-    )
+    finding = compare_scalars(gold, output, up_to_constant=rules.up_to_constant, is_approximate=rules.is_approximate)
     if finding.is_verified:
         return finding
     plain_gold, plain_output = without_logarithm_bars(gold), without_logarithm_bars(output)
@@ -103,7 +118,12 @@ def unwrapped(output: Value, gold: Value, rules: Rules) -> Value:
     for _ in range(4):
         match output:
             case Sequence(items=(inner,)) if not isinstance(gold, Sequence) or isinstance(inner, (Sequence, Mapping)):
-                if isinstance(gold, Sequence) and isinstance(inner, Sequence) and isinstance(gold.items, tuple) and len(gold.items) == 1:
+                if (
+                    isinstance(gold, Sequence)
+                    and isinstance(inner, Sequence)
+                    and isinstance(gold.items, tuple)
+                    and len(gold.items) == 1
+                ):
                     return output
                 output = inner
             case Matrix(rows=((inner,),)) if not isinstance(gold, Matrix):
@@ -115,7 +135,9 @@ def unwrapped(output: Value, gold: Value, rules: Rules) -> Value:
             case Relation(op="=", left=Symbol(name) | Call(arguments=(Symbol(name),)), right=inner):
                 is_function = isinstance(output.left, Call)
                 label = output.left.name.lstrip("?") if isinstance(output.left, Call) else name
-                if isinstance(gold, (Relation, Logic, Interval)) or (is_function and not output.left.name.startswith("?")):
+                if isinstance(gold, (Relation, Logic, Interval)) or (
+                    is_function and not output.left.name.startswith("?")
+                ):
                     return output
                 if rules.name and not same_name(label, rules.name):
                     return output
@@ -255,7 +277,9 @@ def compare_matrices(gold: Matrix, output: Value, rules: Rules) -> Finding:
         stated = [entry for row in gold.rows for entry in row]
         if len(entries) != len(stated):
             return Finding(REFUTED, "matrix")
-        return combined([compare_values(one, other, rules) for one, other in zip(stated, entries, strict=True)], "matrix")
+        return combined(
+            [compare_values(one, other, rules) for one, other in zip(stated, entries, strict=True)], "matrix"
+        )
     if [len(row) for row in rows] != [len(row) for row in gold.rows]:
         return Finding(REFUTED, "matrix")
     pairs = [pair for one, other in zip(gold.rows, rows, strict=True) for pair in zip(one, other, strict=True)]
@@ -265,7 +289,7 @@ def compare_matrices(gold: Matrix, output: Value, rules: Rules) -> Finding:
 
 
 def compare_mappings(gold: Mapping, output: Value, rules: Rules) -> Finding:
-    """x = 1, y = 2 against {x: 1, y: 2}, [Eq(x, 1), Eq(y, 2)], or (1, 2) in the order stated and of the alphabet."""
+    """X = 1, y = 2 against {x: 1, y: 2}, [Eq(x, 1), Eq(y, 2)], or (1, 2) in the order stated and of the alphabet."""
     stated = [(key.name, value) for key, value in gold.items if isinstance(key, Symbol)]
     if len(stated) != len(gold.items):
         return Finding(UNVERIFIABLE, "mapping")
@@ -306,7 +330,11 @@ def compare_equations(gold: Relation, output: Relation) -> Finding:
     if ratio:
         return Finding(VERIFIED, "equation")
     for one, other in ((gold, printed), (output, stated)):
-        if isinstance(one.left, Symbol) and isinstance(one.right, SCALARS) and one.left.name not in free_symbols(one.right):
+        if (
+            isinstance(one.left, Symbol)
+            and isinstance(one.right, SCALARS)
+            and one.left.name not in free_symbols(one.right)
+        ):
             remainder = renamed(other, {one.left.name: one.right})
             if compare_scalars(remainder, Number(Fraction(0))).is_refuted:  # type: ignore[arg-type]
                 return Finding(REFUTED, "equation")

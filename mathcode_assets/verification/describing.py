@@ -70,7 +70,11 @@ def _words(value: Value, depth: int) -> str:
         case Relation():
             return f"{inner(value.left)} {value.op} {inner(value.right)}"
         case Logic():
-            return f" {value.op} ".join(map(inner, value.parts[:6])) if value.op != "not" else f"not {inner(value.parts[0])}"
+            return (
+                f" {value.op} ".join(map(inner, value.parts[:6]))
+                if value.op != "not"
+                else f"not {inner(value.parts[0])}"
+            )
         case Combined():
             return f" {value.op} ".join(map(inner, value.parts[:6]))
         case Interval():

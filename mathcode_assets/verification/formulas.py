@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from mathcode_assets.latex import nodes
 from mathcode_assets.latex.nodes import LatexSyntaxError
+<<<<<<< HEAD
 from mathcode_assets.latex.formula import parse
 from mathcode_assets.verification.reading import applied, combined_product, named, number, power, quotient, sum_of
+=======
+from mathcode_assets.latex.parser import parse
+from mathcode_assets.verification.building import applied, combined_product, named, number, power, quotient, sum_of
+from mathcode_assets.verification.functions import symbol_name
+>>>>>>> verification
 from mathcode_assets.verification.values import (
     MINUS_ONE,
     SCALARS,
+    Add,
+    Call,
     Logic,
+    Mul,
+    Pow,
     Relation,
     Scalar,
     Sequence,
@@ -17,16 +27,18 @@ from mathcode_assets.verification.values import (
     Text,
     Unreadable,
     Value,
+    integer,
 )
-from mathcode_assets.verification.functions import symbol_name
 
 MAX_CHARS = 5_000  # of a formula
 
 RELATIONS = {"approx": "≈", ":=": "="}
 
 
-def read_formula(source: str) -> tuple[Value, str]:
-    """The value of a formula and the unit that follows it.
+def read_formula(source: str) -> tuple[Value, str, tuple[Value, ...]]:
+    """The value of a formula, the unit that follows it, and further readings of it.
+
+    A logarithm without a base is natural, and to the base 10 in the second reading.
 
     Raises:
         Unreadable: any part is not understood.
@@ -36,13 +48,32 @@ def read_formula(source: str) -> tuple[Value, str]:
     try:
         formula = parse(source)
         units = [unit for unit in formula.units if unit]
-        return from_node(formula.root), units[-1] if units else ""
+        value = from_node(formula.root)
+        readings = (common_logarithms(value),) if formula.has_plain_log and "\\ln" not in source else ()
+        return value, units[-1] if units else "", readings
     except LatexSyntaxError as error:
         raise Unreadable(f"formula: {error.reason}") from None
     except (RecursionError, ValueError, OverflowError, MemoryError) as error:
         if isinstance(error, Unreadable):
             raise
         raise Unreadable("formula") from None
+
+
+def common_logarithms(value: Value) -> Value:
+    """Every logarithm without a base as one to the base 10."""
+    match value:
+        case Call("log", (argument,)):
+            return Call("log", (common_logarithms(argument), integer(10)))
+        case Call():
+            return Call(value.name, tuple(common_logarithms(argument) for argument in value.arguments))
+        case Add():
+            return Add(tuple(common_logarithms(term) for term in value.terms))  # type: ignore[misc]
+        case Mul():
+            return Mul(tuple(common_logarithms(factor) for factor in value.factors))  # type: ignore[misc]
+        case Pow():
+            return Pow(common_logarithms(value.base), common_logarithms(value.exponent))  # type: ignore[arg-type]
+        case _:
+            return value
 
 
 def from_node(node: nodes.Node) -> Value:
@@ -94,7 +125,7 @@ def _scalar(node: nodes.Node) -> Scalar:
 
 
 def chain(operands: list[Value], relations: list[str]) -> Value:
-    """a < b <= c as relations that hold together."""
+    """A < b <= c as relations that hold together."""
     parts = tuple(
         Relation(RELATIONS.get(relation, relation), left, right)
         for left, relation, right in zip(operands, relations, operands[1:], strict=False)

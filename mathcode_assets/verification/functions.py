@@ -124,15 +124,73 @@ ARRAYS = frozenset({"array", "asarray", "Array", "ImmutableDenseNDimArray"})
 SEQUENCES = {"FiniteSet": "set", "set": "set", "frozenset": "set", "list": "list", "tuple": "tuple", "Tuple": "tuple"}
 # A number of some library around a literal: np.float64(2.5), Decimal('0.1'), Integer(3).
 WRAPPERS = frozenset(
-    "Integer Float Decimal mpf float int float16 float32 float64 longdouble int8 int16 int32 int64 uint8 uint16 "
-    "uint32 uint64 bool_ complex64 complex128 complex str str_".split()
+    [
+        "Integer",
+        "Float",
+        "Decimal",
+        "mpf",
+        "float",
+        "int",
+        "float16",
+        "float32",
+        "float64",
+        "longdouble",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "bool_",
+        "complex64",
+        "complex128",
+        "complex",
+        "str",
+        "str_",
+    ]
 )
 EMPTY_SETS = frozenset({"EmptySet", "emptyset"})
 REALS = frozenset({"Reals", "Real"})
 
 GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lamda mu nu xi rho sigma tau "
-    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega".split()
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "varepsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "vartheta",
+        "iota",
+        "kappa",
+        "lamda",
+        "mu",
+        "nu",
+        "xi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "varphi",
+        "chi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Sigma",
+        "Phi",
+        "Psi",
+        "Omega",
+    ]
 )
 
 

@@ -1,4 +1,4 @@
-"""Many claims compared inside the sandbox, in order, none able to stop the others.
+r"""Many claims compared inside the sandbox, in order, none able to stop the others.
 
     with Verifier() as verifier:
         for comparison in verifier.verify([Claim(gold="\\\\frac{1}{3}", output="0.3333333333333333")]):
@@ -9,7 +9,7 @@ a library, by who writes the texts. So it runs in forks of a warm interpreter, s
 ends early, what it finished is kept, and the rest is compared one by one, so that one claim costs its own verdict only.
 
 Two plain numbers of bounded length (`compare.plain_verdict`: at most 40 characters, digits with a point, an exponent of
-two digits, thousands separators or a slash) are compared in this process: that is one regular expression and one subtraction.
+two digits, thousands separators or a slash) are compared in this process: a regular expression and a subtraction.
 """
 
 from __future__ import annotations

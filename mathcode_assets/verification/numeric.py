@@ -1,19 +1,26 @@
 """Values of expressions at points, to many digits.
 
-A private mpmath context, so that neither the precision of another user nor ours leaks. Every function is
-bounded in the size of its arguments; what goes beyond raises `Undefined`, and the comparison stays open.
+Every function is bounded in the size of its arguments and every evaluation in its cost; what goes beyond raises
+`Undefined`, and the comparison stays open.
 """
 
 from __future__ import annotations
 
-import random
+import itertools
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
-import mpmath
-
 from mathcode_assets.verification.exact import exact
+from mathcode_assets.verification.special_functions import (
+    CONSTANT_VALUES,
+    MAX_LOG2,
+    MP,
+    RULES,
+    Undefined,
+    to_mpf,
+    undefined_function,
+)
 from mathcode_assets.verification.values import (
     Add,
     Boolean,
@@ -27,19 +34,14 @@ from mathcode_assets.verification.values import (
     Sequence,
     Symbol,
     Value,
+    free_symbols,
+    renamed,
 )
 
-MP = mpmath.MPContext()
-DIGITS = 40
-MAX_LOG2 = 1 << 16  # binary magnitude of any intermediate value: 10**19728
 MAX_COST = 200_000  # function calls in one evaluation
 QUADRATURE_DIGITS = 15
 MAX_TERMS = 5_000  # of a finite sum
 Point = Mapping[str, Any]
-
-
-class Undefined(ValueError):
-    """The expression has no (real) value at the point, or one beyond the bounds."""
 
 
 class Evaluation:
@@ -123,9 +125,8 @@ class Evaluation:
         exponent = None
         if rational is None:
             exponent = self(node.exponent)
-            if not isinstance(exponent, MP.mpc) and MP.isfinite(exponent) and MP.isint(exponent):
-                if abs(exponent) <= 4 * MAX_LOG2:
-                    rational = Fraction(int(exponent))
+            if not isinstance(exponent, MP.mpc) and abs(exponent) <= 4 * MAX_LOG2 and MP.isint(exponent):
+                rational = Fraction(int(exponent))
         if rational is not None and rational.denominator == 1:
             exponent = rational.numerator
             if not MP.isfinite(base):
@@ -160,9 +161,9 @@ class Evaluation:
             rule = RULES.get(node.name)
             if rule is None:
                 raise Undefined(node.name)
-            if any(not MP.isfinite(argument) or MP.mag(argument) > 64 for argument in arguments if argument):
-                if node.name not in ("log", "sqrt", "Abs", "cbrt", "Max", "Min", "atan"):
-                    raise Undefined("argument beyond the range")
+            is_large = any(not MP.isfinite(argument) or MP.mag(argument) > 64 for argument in arguments if argument)
+            if is_large and node.name not in ("log", "sqrt", "Abs", "cbrt", "Max", "Min", "atan"):
+                raise Undefined("argument beyond the range")
             value = rule(*arguments)
             if self._is_real and isinstance(value, MP.mpc) and value.imag != 0:
                 raise Undefined("complex value")
@@ -199,85 +200,6 @@ class Evaluation:
                 raise Undefined("condition")
 
 
-def to_mpf(value: Fraction) -> Any:
-    """A rational at the context's precision."""
-    if value.denominator == 1:
-        return MP.mpf(value.numerator)
-    return MP.mpf(value.numerator) / value.denominator
-
-
-def evaluate(node: Value, point: Point, *, is_real: bool) -> Any:
-    """The value at a point, a private mpf or mpc.
-
-    Raises:
-        Undefined: none in the domain asked for, or beyond the bounds.
-    """
-    return Evaluation(point, is_real=is_real)(node)
-
-
-def undefined_function(name: str, arguments: list[Any]) -> Any:
-    """A fixed smooth function for a name such as f: equal arguments give equal values, others do not."""
-    generator = random.Random(f"{name}/{len(arguments)}")
-    value = MP.mpf(generator.uniform(0.5, 1.5))
-    for argument in arguments:
-        if not MP.isfinite(argument) or abs(argument) > 10**6:
-            raise Undefined("argument beyond the range")
-        a, b, c, d = (MP.mpf(generator.uniform(0.3, 1.7)) for _ in range(4))
-        value = value * b + MP.sin(a * argument + c) + d * argument / (2 + argument * argument) + argument * b
-    return value
-
-
-def _log(value: Any, base: Any = None) -> Any:
-    if value == 0:
-        raise Undefined("log of zero")
-    return MP.log(value) if base is None else MP.log(value) / MP.log(base)
-
-
-def _real_root(value: Any, degree: Any) -> Any:
-    whole = int(MP.re(degree))
-    if degree == whole and whole % 2 and not isinstance(value, MP.mpc) and value < 0:
-        return -((-value) ** (MP.mpf(1) / whole))
-    return MP.power(value, 1 / degree) if value else MP.mpf(0)
-
-
-def _real(value: Any) -> Any:
-    if isinstance(value, MP.mpc):
-        raise Undefined("order of complex numbers")
-    return value
-
-
-def _inverse(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: 1 / function(value)
-
-
-def _mod(value: Any, modulus: Any) -> Any:
-    return value - modulus * MP.floor(value / modulus)
-
-
-def _factorial2(value: Any) -> Any:
-    if abs(value) > 3000:
-        raise Undefined("argument beyond the range")
-    return MP.fac2(value)
-
-
-def _small(function: Callable[..., Any], limit: float) -> Callable[..., Any]:
-    """The function for arguments up to a size; its cost or value explodes beyond."""
-
-    def limited(*values: Any) -> Any:
-        if any(abs(value) > limit for value in values):
-            raise Undefined("argument beyond the range")
-        return function(*values)
-
-    return limited
-
-
-CONSTANT_VALUES = {
-    "pi": MP.pi,
-    "E": MP.e,
-    "GoldenRatio": MP.phi,
-    "EulerGamma": MP.euler,
-    "Catalan": MP.catalan,
-}
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda left, right: left == right,
     "!=": lambda left, right: left != right,
@@ -285,74 +207,6 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": lambda left, right: left <= right,
     ">": lambda left, right: left > right,
     ">=": lambda left, right: left >= right,
-}
-RULES: dict[str, Callable[..., Any]] = {
-    "sqrt": MP.sqrt,
-    "cbrt": lambda value: _real_root(value, MP.mpf(3)),
-    "root": lambda value, degree=2: _real_root(value, MP.mpf(3)) if degree == 3 else MP.power(value, 1 / degree),
-    "real_root": _real_root,
-    "exp": _small(MP.exp, MAX_LOG2 // 2),
-    "log": _log,
-    "log10": lambda value: _log(value, MP.mpf(10)),
-    "log2": lambda value: _log(value, MP.mpf(2)),
-    "sin": MP.sin,
-    "cos": MP.cos,
-    "tan": MP.tan,
-    "cot": MP.cot,
-    "sec": MP.sec,
-    "csc": MP.csc,
-    "asin": MP.asin,
-    "acos": MP.acos,
-    "atan": MP.atan,
-    "atan2": lambda y, x: MP.atan2(_real(y), _real(x)),
-    "acot": lambda value: MP.pi / 2 if value == 0 else MP.acot(value),
-    "asec": MP.asec,
-    "acsc": MP.acsc,
-    "sinh": _small(MP.sinh, MAX_LOG2 // 2),
-    "cosh": _small(MP.cosh, MAX_LOG2 // 2),
-    "tanh": _small(MP.tanh, MAX_LOG2 // 2),
-    "coth": _small(MP.coth, MAX_LOG2 // 2),
-    "sech": _small(MP.sech, MAX_LOG2 // 2),
-    "csch": _small(MP.csch, MAX_LOG2 // 2),
-    "asinh": MP.asinh,
-    "acosh": MP.acosh,
-    "atanh": MP.atanh,
-    "acoth": MP.acoth,
-    "Abs": abs,
-    "sign": MP.sign,
-    "floor": lambda value: MP.floor(_real(value)),
-    "ceiling": lambda value: MP.ceil(_real(value)),
-    "factorial": _small(MP.factorial, 3000),
-    "factorial2": _factorial2,
-    "gamma": _small(MP.gamma, 3000),
-    "loggamma": _small(MP.loggamma, 10**6),
-    "beta_function": _small(MP.beta, 1000),
-    "binomial": _small(MP.binomial, 1000),
-    "perm": _small(lambda n, k: MP.rf(n - k + 1, k), 1000),
-    "Mod": lambda value, modulus: _mod(_real(value), _real(modulus)),
-    "Max": lambda *values: max(_real(value) for value in values),
-    "Min": lambda *values: min(_real(value) for value in values),
-    "re": MP.re,
-    "im": MP.im,
-    "conjugate": MP.conj,
-    "arg": MP.arg,
-    "erf": MP.erf,
-    "erfc": MP.erfc,
-    "erfi": _small(MP.erfi, 100),
-    "zeta": _small(MP.zeta, 100),
-    "Ei": _small(MP.ei, 1000),
-    "Si": _small(MP.si, 1000),
-    "Ci": _small(MP.ci, 1000),
-    "li": _small(MP.li, 10**6),
-    "LambertW": _small(lambda value, branch=0: MP.lambertw(value, int(branch)), 10**6),
-    "besselj": _small(MP.besselj, 100),
-    "bessely": _small(MP.bessely, 100),
-    "Heaviside": lambda value, middle=0.5: MP.mpf(1 if _real(value) > 0 else 0 if value < 0 else middle),
-    "fibonacci": _small(MP.fib, 3000),
-    "lucas": _small(lambda n: MP.fib(n - 1) + MP.fib(n + 1), 3000),
-    "harmonic": _small(lambda n: MP.harmonic(n), 10**6),
-    "digamma": _small(MP.digamma, 10**6),
-    "polygamma": _small(lambda n, value: MP.polygamma(int(n), value), 1000),
 }
 
 
@@ -467,9 +321,7 @@ def _root_of(evaluation: Evaluation, node: Call) -> Any:
     """The root of that number, real ones first and ascending; only real ones, whose order is plain."""
     polynomial, *rest = node.arguments
     index = exact(rest[-1]) if rest else None
-    variables = [name for name in (rest[0].name,)] if len(rest) == 2 and isinstance(rest[0], Symbol) else []
-    from mathcode_assets.verification.values import free_symbols
-
+    variables = [rest[0].name] if len(rest) == 2 and isinstance(rest[0], Symbol) else []
     names = variables or sorted(free_symbols(polynomial))
     if index is None or index.denominator != 1 or not 0 <= index < 12 or len(names) != 1:
         raise Undefined("root")
@@ -493,8 +345,6 @@ def exact_at(node: Value, name: str, position: int) -> Fraction:
     Raises:
         Undefined: there is none.
     """
-    from mathcode_assets.verification.values import renamed
-
     value = exact(renamed(node, {name: Number(Fraction(position))}))
     if value is None:
         raise Undefined("not a polynomial with rational coefficients")
@@ -506,7 +356,7 @@ def _interpolated(samples: list[Fraction]) -> list[Fraction]:
     differences, row = [], list(samples)
     while row:
         differences.append(row[0])
-        row = [after - before for before, after in zip(row, row[1:], strict=False)]
+        row = [after - before for before, after in itertools.pairwise(row)]
     coefficients = [Fraction(0)]
     for order in range(len(differences) - 1, -1, -1):
         # Newton form, Horner-wise: p = d[order] + (x - order) / (order + 1) * p
@@ -529,4 +379,3 @@ SPECIAL: dict[str, Callable[[Evaluation, Call], Any]] = {
     "Derivative": _derivative,
     "RootOf": _root_of,
 }
-MP.dps = DIGITS

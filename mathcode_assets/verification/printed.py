@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mathcode_assets.verification.building import number
 from mathcode_assets.verification.characters import depth_of, is_enclosed, plain, split_top
-from mathcode_assets.verification.reading import check_depth, number, read_source
-from mathcode_assets.verification.units import NO_UNITS
+from mathcode_assets.verification.formulas import read_formula
+from mathcode_assets.verification.functions import FUNCTIONS, GREEK
+from mathcode_assets.verification.reading import check_depth, read_source
+from mathcode_assets.verification.units import NO_UNITS, multiplied, scale_of
 from mathcode_assets.verification.values import (
     SCALARS,
     Boolean,
     Call,
     Interval,
-    Logic,
     Mapping,
+    Number,
     Relation,
     Sequence,
     Symbol,
@@ -39,7 +42,45 @@ _INTERVAL = re.compile(r"([\[(])(.+)([\])])\Z", re.DOTALL)
 _COMMA = re.compile(r",")
 _ALTERNATIVES = re.compile(r",|;|\bor\b|\band\b")
 _EQUALS = re.compile(r"(?<![<>=!:])=(?!=)|≈|~=")
-_SAYS = re.compile(r":(?!=)|(?<![<>=!:])=(?!=)|≈|~=|=>|->|→|\b(?:is|are|equals|equal to|be)\b|\bapproximately\b|\babout\b")
+_SAYS = re.compile(
+    r":(?!=)|(?<![<>=!:])=(?!=)|≈|~=|=>|->|→|\b(?:is|are|equals|equal to|be)\b|\bapproximately\b|\babout\b"
+)
+_LITTLE = frozenset(
+    [
+        "is",
+        "of",
+        "to",
+        "in",
+        "or",
+        "no",
+        "an",
+        "be",
+        "at",
+        "by",
+        "on",
+        "if",
+        "as",
+        "we",
+        "it",
+        "so",
+        "do",
+        "me",
+        "my",
+        "he",
+        "us",
+        "go",
+        "up",
+        "am",
+        "cm",
+        "mm",
+        "km",
+        "kg",
+        "ml",
+        "ft",
+        "lb",
+        "hr",
+    ]
+)
 _WORDS = {"true": True, "false": False, "yes": True, "no": False}
 
 
@@ -98,6 +139,8 @@ def read_line(line: str, depth: int = 0) -> Printed:
         Unreadable: neither.
     """
     line = line.strip().strip("`").strip("$").strip()
+    if line.endswith((").", "].", "}.")):
+        line = line[:-1]
     whole = bare_value(line)
     if whole is not None:
         return whole
@@ -142,7 +185,8 @@ def bare_value(text: str) -> Printed | None:
         return Printed(Boolean(_WORDS[word]))
     if word in ("inf", "+inf", "infinity", "-inf", "-infinity"):
         return Printed(read_source(word.replace("infinity", "oo").replace("inf", "oo")))
-    for reader in (_ratio, _percent, _money, _thousands, _array, _interval, _assignments, _source, _unit, _spaced):
+    readers = (_ratio, _percent, _money, _thousands, _dots, _array, _interval, _assignments, _source, _unit, _spaced)
+    for reader in (*readers, _formula):
         try:
             found = reader(text)
         except Unreadable:
@@ -156,6 +200,30 @@ def _ratio(text: str) -> Printed | None:
     """3:2 as 3/2."""
     found = RATIO.match(text)
     return Printed(read_source(f"{found[1]}/{found[2]}")) if found else None
+
+
+def _dots(text: str) -> Printed | None:
+    """0.333... is cut, not rounded."""
+    found = re.match(r"(-?\d*\.\d+)\s*(?:\.\.\.|…)\Z", text, re.ASCII)
+    if not found:
+        return None
+    literal = number(found[1])
+    return Printed(Number(literal.value, literal.places, literal.digits, True))
+
+
+def _formula(text: str) -> Printed | None:
+    r"""Mathematics in a printed sentence: 2ab, 5!, \\frac{1}{2}; never where words could be read as products."""
+    words = re.findall(r"(?<!\\)[A-Za-z]{2,}", text)
+    if len(text) > 300 or not re.search(r"[\d+*/^=!\\-]", text) or any(not _is_factor(word) for word in words):
+        return None
+    value, unit, _ = read_formula(text.replace("**", "^"))
+    return Printed(value, unit=unit) if isinstance(value, SCALARS) else None
+
+
+def _is_factor(word: str) -> bool:
+    return (
+        word in FUNCTIONS or word in GREEK or word in ("pi", "oo") or (len(word) == 2 and word.lower() not in _LITTLE)
+    )
 
 
 def _thousands(text: str) -> Printed | None:
@@ -184,9 +252,8 @@ def _array(text: str) -> Printed | None:
     spaced = text.replace("[", " [ ").replace("]", " ] ").split()
     pieces: list[str] = []
     for token in spaced:
-        if token not in "[]":
-            if not re.fullmatch(rf"{_NUMBER}(?:[-+][\d.eE+-]+j)?j?|[-+]?inf|nan", token):
-                return None
+        if token not in "[]" and not re.fullmatch(rf"{_NUMBER}(?:[-+][\d.eE+-]+j)?j?|[-+]?inf|nan", token):
+            return None
         if pieces and token != "]" and pieces[-1] != "[":
             pieces.append(",")
         pieces.append(token)
@@ -254,13 +321,11 @@ def _unit(text: str) -> Printed | None:
     if not found or found["unit"].split()[0].casefold() in NO_UNITS:
         return None
     inner = bare_value(found["number"])
-    return None if inner is None else Printed(inner.value, unit=found["unit"].strip())
+    size, unit = scale_of(found["unit"].strip())
+    return None if inner is None else Printed(multiplied(inner.value, size), unit=unit)
 
 
 def _spaced(text: str) -> Printed | None:
     if not _SPACED.match(text):
         return None
     return Printed(Sequence("bare", tuple(number(token) for token in text.split())))
-
-
-__all__ = ["Logic", "Printed", "read_line", "read_output"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
 from mathcode_assets.verification.exact import exact
-from mathcode_assets.verification.numeric import Undefined
-from mathcode_assets.verification.scalars import Finding, compare_scalars, real_value
+from mathcode_assets.verification.findings import Finding
+from mathcode_assets.verification.scalars import compare_scalars, real_value
+from mathcode_assets.verification.special_functions import Undefined
 from mathcode_assets.verification.values import (
     INFINITY,
     SCALARS,
@@ -40,7 +42,7 @@ class NotASet(ValueError):
 def is_real_set(value: Value) -> bool:
     """Whether the value is meant as a set of reals (an equation or a point is not)."""
     if isinstance(value, Relation):
-        return value.op != "=" or False
+        return value.op != "="
     if isinstance(value, Logic):
         return all(isinstance(part, (Relation, Logic, Boolean)) for part in value.parts)
     return isinstance(value, (Interval, Combined))
@@ -50,8 +52,12 @@ def compare_real_sets(gold: Value, output: Value) -> Finding:
     """Whether two sets of reals are equal."""
     try:
         symbols = [free_symbols_of_set(value) for value in (gold, output)]
+        if isinstance(gold, Interval) and isinstance(output, Interval) and any(symbols):
+            return compare_intervals(gold, output)
         gold, output = solved(gold), solved(output)
         gold_ends, output_ends = ends(gold), ends(output)
+        for end in (*gold_ends, *output_ends):
+            position(end)
     except (NotASet, Undefined):
         return Finding(UNVERIFIABLE, "interval")
     if len(gold_ends) + len(output_ends) > MAX_ENDS or any(len(names) > 1 for names in symbols):
@@ -70,11 +76,23 @@ def compare_real_sets(gold: Value, output: Value) -> Finding:
             is_open |= not finding.is_refuted
         positions[end] = position(end) if same is None else positions[same]
     cuts = sorted({value for value in positions.values() if abs(value) < FAR})
-    probes = [-FAR / 2, *cuts, *((low + high) / 2 for low, high in zip(cuts, cuts[1:], strict=False)), FAR / 2]
-    for probe in probes:
-        if holds(gold, probe, positions) != holds(output, probe, positions):
+    probes = [-FAR / 2, *cuts, *((low + high) / 2 for low, high in itertools.pairwise(cuts)), FAR / 2]
+    members = [(holds(gold, probe, positions), holds(output, probe, positions)) for probe in probes]
+    if not any(map(any, members)):
+        return Finding(UNVERIFIABLE, "interval")  # (9, 3) read as an interval is empty, and so is (9, 2)
+    for stated, printed in members:
+        if stated != printed:
             return Finding(UNVERIFIABLE if is_open else REFUTED, "interval")
     return Finding(VERIFIED, "interval")
+
+
+def compare_intervals(gold: Interval, output: Interval) -> Finding:
+    """Intervals whose ends hold symbols: end by end."""
+    findings = [compare_scalars(gold.low, output.low), compare_scalars(gold.high, output.high)]
+    same_kind = (gold.low_open, gold.high_open) == (output.low_open, output.high_open)
+    if same_kind and all(finding.is_verified for finding in findings):
+        return Finding(VERIFIED, "interval")
+    return Finding(UNVERIFIABLE, "interval")
 
 
 def free_symbols_of_set(value: Value) -> frozenset[str]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from mathcode_assets.verification.characters import is_enclosed, plain, split_top
 from mathcode_assets.verification.formulas import read_formula
-from mathcode_assets.verification.printed import RATIO, THOUSANDS, bare_value
-from mathcode_assets.verification.reading import check_depth, number, read_source
+from mathcode_assets.verification.printed import THOUSANDS, bare_value
+from mathcode_assets.verification.reading import check_depth, read_source
+from mathcode_assets.verification.stated_values import BRACKETS, DOTS, in_brackets, value_of
+from mathcode_assets.verification.units import multiplied, scale_of
 from mathcode_assets.verification.values import (
     SCALARS,
     Boolean,
@@ -17,7 +19,6 @@ from mathcode_assets.verification.values import (
     Interval,
     Logic,
     Mapping,
-    Number,
     Relation,
     Sequence,
     Symbol,
@@ -30,7 +31,7 @@ from mathcode_assets.verification.values import (
 MAX_CHARS = 20_000
 
 _DELIMITERS = re.compile(r"\s*(?:\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\s*\{(.*)\})\s*\Z", re.DOTALL)
-_SPACING = re.compile(r"\\(?:[,;:!> ]|quad\b|qquad\b|displaystyle\b|limits\b|nolimits\b)|~")
+_SPACING = re.compile(r"(?<!\\)\\(?:[,;:!> ]|quad\b|qquad\b|displaystyle\b|limits\b|nolimits\b)|~")
 _SIZES = re.compile(r"\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|biggl?|biggr?)(?![A-Za-z])\s*\.?")
 _PERCENT = re.compile(r"\s*(?:\\%|%|\\text\s*\{\s*(?:\\?%|percent)\s*\}|\bpercent)\s*\Z")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|°|\\text\s*\{\s*degrees?\s*\}|\bdegrees?)\s*\Z")
@@ -44,22 +45,18 @@ _CONSTANT = re.compile(
 )
 _RELATION = re.compile(r"\\approx|\\simeq|\\cong|\\doteq|≈|\\equiv|(?<![<>!:\\])=(?!=)|\\eq(?![A-Za-z])")
 _APPROXIMATE = re.compile(r"\\approx|\\simeq|\\cong|\\doteq|≈")
-_SEPARATOR = re.compile(r",|;|\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\\mbox\s*\{\s*,?\s*(?:or|and)\s*\}|\bor\b|\band\b|\\quad")
-_MEMBER = re.compile(r"\\in(?![A-Za-z])| in ")
-_BRACKETS = re.compile(r"([\[(])(.+)([\])])\Z", re.DOTALL)
-_COMMA = re.compile(r",")
-_NAME = re.compile(
-    r"\\?[A-Za-z]+(?:_(?:\w|\{[^{}]*\}))?'*(?:\s*\([^()=<>]{0,30}\))?\Z"
+_SEPARATOR = re.compile(
+    r",|;|\\text\s*\{\s*,?\s*(?:or|and)\s*\}|\\mbox\s*\{\s*,?\s*(?:or|and)\s*\}|\bor\b|\band\b|\\quad"
 )
-_FRACTION = re.compile(r"(-?)(\d+)\s*\\[dt]?frac\s*\{\s*(\d+)\s*\}\s*\{\s*(\d+)\s*\}\Z")
-_DOTS = re.compile(r"(-?\d*\.\d+)\s*(?:\\[lc]?dots|\\dotsc|\.\.\.|…)\s*\Z")
+_MEMBER = re.compile(r"\\in(?![A-Za-z])| in ")
+_NAME = re.compile(r"\\?[A-Za-z]+(?:_(?:\w|\{[^{}]*\}))?'*(?:\s*\([^()=<>]{0,30}\))?\Z")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' ,-]*\.?\Z")
 _TEXT = re.compile(r"\s*\\(?:text|mbox|textbf|mathrm|textrm|textit)\s*\{([^{}]*)\}\s*\.?\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One value of a chain `a = b \\approx c`.
+    r"""One value of a chain `a = b \\approx c`.
 
     Attributes:
         value: as read.
@@ -129,7 +126,7 @@ def stripped(gold: str) -> str:
         text = inner.strip()
     text = _SIZES.sub("", _SPACING.sub(" ", text)).replace("{,}", "").strip()
     text = re.sub(r"\\langle(?![a-zA-Z])", "(", re.sub(r"\\rangle(?![a-zA-Z])", ")", text))
-    if not _DOTS.search(text):
+    if not DOTS.search(text):
         text = text.rstrip(" .;,") if not text.endswith("\\.") else text
     return " ".join(text.split())
 
@@ -152,12 +149,14 @@ def stated_words(text: str) -> Value | None:
     return None
 
 
-KNOWN_WORDS = frozenset("alpha beta gamma delta theta lambda sigma omega zeta infty EmptySet Reals oo".split())
+KNOWN_WORDS = frozenset(
+    ["alpha", "beta", "gamma", "delta", "theta", "lambda", "sigma", "omega", "zeta", "infty", "EmptySet", "Reals", "oo"]
+)
 
 
 def several_values(text: str) -> Stated | None:
     """`x = 2, x = 3` as a set, `x = 1, y = 2` as a dictionary, `2, 3` as a row; None where it is one value."""
-    if THOUSANDS.match(text) or "\\begin" in text or (_BRACKETS.match(text) and is_enclosed(text)):
+    if THOUSANDS.match(text) or "\\begin" in text or (BRACKETS.match(text) and is_enclosed(text)):
         return None
     pieces = [piece.strip() for piece in split_top(text, _SEPARATOR)]
     if len(pieces) < 2 or (len(pieces) == 2 and not pieces[1]):
@@ -189,18 +188,28 @@ def several_values(text: str) -> Stated | None:
             raise Unreadable("some values with a name, some without")
         if len(set(names)) != len(names):
             raise Unreadable("several values for several names")
-        return Stated((Member(Mapping(tuple((Symbol(name), value) for name, value in zip(names, values, strict=True)))),))
+        return Stated(
+            (Member(Mapping(tuple((Symbol(name), value) for name, value in zip(names, values, strict=True)))),)
+        )
     if not names[0]:
-        member = Member(Sequence("bare", values), is_percent=member.is_percent, is_degrees=member.is_degrees,
-                        unit=member.unit, is_approximate=member.is_approximate)
+        member = Member(
+            Sequence("bare", values),
+            is_percent=member.is_percent,
+            is_degrees=member.is_degrees,
+            unit=member.unit,
+            is_approximate=member.is_approximate,
+        )
     return Stated((member,), name=names[0])
 
 
 def rejoined_thousands(pieces: list[str]) -> list[str]:
-    """12,500,000 \\text{ m} was cut at its commas: put together again."""
-    if re.fullmatch(r"(?:.*[^\d.])?-?\d{1,3}", pieces[0]) and all(re.match(r"\d{3}(?![\d])", piece) for piece in pieces[1:]):
-        if all(re.fullmatch(r"\d{3}", piece) for piece in pieces[1:-1]):
-            return ["".join(pieces)]
+    r"""12,500,000 \\text{ m} was cut at its commas: put together again."""
+    if (
+        re.fullmatch(r"(?:.*[^\d.])?-?\d{1,3}", pieces[0])
+        and all(re.match(r"\d{3}(?![\d])", piece) for piece in pieces[1:])
+        and all(re.fullmatch(r"\d{3}", piece) for piece in pieces[1:-1])
+    ):
+        return ["".join(pieces)]
     return pieces
 
 
@@ -229,6 +238,10 @@ def one_value(text: str) -> Stated:
     if not pieces[0] or is_name(pieces[0]):
         name = plain_name(pieces[0])
         pieces, approximate = pieces[1:], approximate[1:]
+    if len(pieces) == 2 and not name:
+        point = named_point(pieces[0], pieces[1])
+        if point is not None:
+            return Stated((point,))
     members: list[Member] = []
     for number_, (piece, near) in enumerate(zip(pieces, approximate, strict=True)):
         try:
@@ -237,9 +250,32 @@ def one_value(text: str) -> Stated:
             if number_ == len(pieces) - 1:
                 raise
             continue  # a left side that cannot be read names the value: \\lim_{x \\to 0} f(x) = 3
-        members.append(Member(member.value, member.readings, near, member.is_percent, member.is_degrees, member.unit,
-                              member.plus_constant))
+        members.append(
+            Member(
+                member.value,
+                member.readings,
+                near,
+                member.is_percent,
+                member.is_degrees,
+                member.unit,
+                member.plus_constant,
+            )
+        )
     return chain_or_equation(members, name)
+
+
+def named_point(left: str, right: str) -> Member | None:
+    """(x, y) = (2, 3) as the point and as named values; None where the left side is no row of names."""
+    names = in_brackets(left)
+    values = in_brackets(right) if names is not None else None
+    if names is None or values is None:
+        return None
+    keys, point = names[0], values[0]
+    if not isinstance(keys, Sequence) or not isinstance(point, Sequence) or len(keys.items) != len(point.items):
+        return None
+    if not all(isinstance(key, Symbol) for key in keys.items):
+        return None
+    return Member(point, (Mapping(tuple(zip(keys.items, point.items, strict=True))),))
 
 
 def chain_or_equation(members: list[Member], name: str) -> Stated:
@@ -254,13 +290,13 @@ def chain_or_equation(members: list[Member], name: str) -> Stated:
 
 
 def is_name(text: str) -> bool:
-    """Whether a left side only names what follows: x, y', V_1, f(x), P(A \\cap B), \\text{Area}."""
+    r"""Whether a left side only names what follows: x, y', V_1, f(x), P(A \\cap B), \\text{Area}."""
     if _TEXT.match(text):
         return True
     if not _NAME.match(text):
         return False
     try:
-        value, _ = read_formula(text)
+        value, _, _ = read_formula(text)
     except Unreadable:
         return True
     return isinstance(value, Symbol) or (isinstance(value, Call) and value.name.startswith("?"))
@@ -311,82 +347,13 @@ def member_of(text: str) -> Member:
     if plus_constant:
         text = _CONSTANT.sub("", text)
     value, readings, formula_unit = value_of(text.strip())
+    size, unit = scale_of(unit or formula_unit)
+    value, readings = multiplied(value, size), tuple(multiplied(reading, size) for reading in readings)
     is_degrees |= formula_unit == "degree"
-    return Member(value, readings, False, is_percent, is_degrees, unit or formula_unit, plus_constant)
-
-
-def value_of(text: str) -> tuple[Value, tuple[Value, ...], str]:
-    """The value of a text, further readings of it, and a unit the formula parser found.
-
-    Raises:
-        Unreadable: not understood.
-    """
-    if THOUSANDS.match(text):
-        return number(text.replace(",", "")), (), ""
-    try:
-        return number(text), (), ""
-    except Unreadable:
-        pass
-    ratio = RATIO.match(text)
-    if ratio:
-        return read_source(f"{ratio[1]}/{ratio[2]}"), (), ""
-    dots = _DOTS.match(text)
-    if dots:
-        literal = number(dots[1])
-        return Number(literal.value, literal.places, literal.digits, True), (), ""
-    mixed = _FRACTION.match(text)
-    if mixed and int(mixed[3]) < int(mixed[4]):
-        whole = read_source(f"{mixed[2]} + Rational({mixed[3]}, {mixed[4]})")
-        return (read_source(f"-({mixed[2]} + Rational({mixed[3]}, {mixed[4]}))") if mixed[1] else whole), (), ""
-    bracketed = in_brackets(text)
-    if bracketed is not None:
-        return *bracketed, ""
-    if re.search(r"\*\*|\b(?:sqrt|Matrix|Rational|Interval|FiniteSet|Eq)\(", text) and "\\" not in text:
-        try:
-            return read_source(text), (), ""
-        except Unreadable:
-            pass
-    try:
-        value, unit = read_formula(text)
-    except Unreadable:
-        if "\\" in text or re.search(r"\d_", text):
-            raise
-        return read_source(text.replace("^", "**")), (), ""
-    return value, (), unit
-
-
-def in_brackets(text: str) -> tuple[Value, tuple[Value, ...]] | None:
-    """Points, lists, intervals and sets in brackets; None where the brackets hold one value or none stand outside."""
-    opened = re.match(r"\\\{|\{|\\lbrace", text)
-    if opened and re.search(r"(?:\\\}|\}|\\rbrace)\Z", text) and not text.startswith("{\\"):
-        inner = re.sub(r"(?:\\\}|\}|\\rbrace)\Z", "", text[opened.end() :])
-        if re.search(r"\\mid|\\vert|:|\|", inner):
-            raise Unreadable("set by a condition")
-        items = [item for item in split_top(inner, _COMMA) if item.strip()]
-        return Sequence("set", tuple(value_of(item.strip())[0] for item in items)), ()
-    if text in ("\\emptyset", "\\varnothing", "EmptySet", "\\{\\}", "{}"):
-        return Sequence("set", ()), ()
-    found = _BRACKETS.match(text)
-    if not found or not is_enclosed(text):
-        return None
-    parts = [part.strip() for part in split_top(found[2], _COMMA)]
-    if len(parts) < 2:
-        return None
-    values = tuple(value_of(part)[0] for part in parts)
-    kinds = (found[1], found[3])
-    low, high = values[0], values[-1]
-    between = None
-    if len(values) == 2 and isinstance(low, SCALARS) and isinstance(high, SCALARS):
-        between = Interval(low, high, found[1] == "(", found[3] == ")")
-    if kinds in (("(", "]"), ("[", ")")):
-        if between is None:
-            raise Unreadable("brackets that do not match")
-        return between, ()
-    row = Sequence("tuple" if found[1] == "(" else "list", values)
-    return row, (between,) if between is not None else ()
+    return Member(value, readings, False, is_percent, is_degrees, unit, plus_constant)
 
 
 def as_set(member: Member) -> Member:
-    """The right side of x \\in ...: an interval where it could be one."""
+    r"""The right side of x \\in ...: an interval where it could be one."""
     intervals = [reading for reading in (member.value, *member.readings) if isinstance(reading, Interval)]
     return Member(intervals[0]) if intervals else member

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from mathcode_assets.verification.values import SCALARS, Number, Sequence, Value, product
+
 # Dimension and size of what is convertible; everything else is compared by its spelling.
 _SIZES: dict[str, tuple[str, Fraction]] = {}
 for _dimension, _table in {
@@ -35,10 +37,65 @@ for _dimension, _table in {
         for _name in _names.split():
             _SIZES[_name] = (_dimension, Fraction(_size))
 
+_SCALES = {"thousand": Fraction(10**3), "million": Fraction(10**6), "billion": Fraction(10**9)}
+_SCALES |= {"trillion": Fraction(10**12), "hundred": Fraction(100), "dozen": Fraction(12)}
 _WORD = re.compile(r"[A-Za-z°µΩ¢]+")
 # Words that follow a number without being a unit of it.
-NO_UNITS = frozenset("and or to of plus minus times over is are the mod modulo million billion thousand hundred i e x y z".split())
+NO_UNITS = frozenset(
+    [
+        "and",
+        "or",
+        "to",
+        "of",
+        "plus",
+        "minus",
+        "times",
+        "over",
+        "is",
+        "are",
+        "the",
+        "mod",
+        "modulo",
+        "i",
+        "e",
+        "x",
+        "y",
+        "z",
+    ]
+)
 _SPELLINGS = {"degree": "degrees", "deg": "degrees", "°": "degrees", "radian": "radians", "rad": "radians"}
+
+
+def scale_of(unit: str) -> tuple[Fraction, str]:
+    """Million, billion ... at the head of the words after a number, and the other words."""
+    head, _, rest = unit.strip().partition(" ")
+    size = _SCALES.get(head.casefold().rstrip("s"))
+    return (size, rest) if size else (Fraction(1), unit)
+
+
+def multiplied(value: Value, factor: Fraction) -> Value:
+    """A scalar or row times a rational; a decimal stays a decimal, its last place moved by powers of ten."""
+    if factor == 1:
+        return value
+    if isinstance(value, Number):
+        return moved(value, factor)
+    if isinstance(value, SCALARS):
+        return product((Number(factor), value))
+    if isinstance(value, Sequence):
+        return Sequence(value.kind, tuple(multiplied(item, factor) for item in value.items))
+    return value
+
+
+def moved(value: Number, factor: Fraction) -> Number:
+    """A literal in another unit, its last printed place scaled to the next power of ten not below."""
+    if value.places is None:
+        return Number(value.value * factor)
+    shift = 0
+    while Fraction(10) ** shift < factor:
+        shift += 1
+    while shift > -400 and Fraction(10) ** (shift - 1) >= factor:
+        shift -= 1
+    return Number(value.value * factor, value.places - shift, value.digits, value.cut)
 
 
 def normalised(unit: str) -> str:
