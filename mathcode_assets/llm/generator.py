@@ -7,7 +7,7 @@ model, revision, parameter or prompt version is another key.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -70,6 +70,14 @@ class Completion:
     finish_reason: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    generator: str = ""
+    """Who answered: model@revision, or name@version of rules; empty where nobody did."""
+    attempts: int = 0
+    """How often the request was sent for this completion; 0 where nothing left this process."""
+    attempts_unknown: int = 0
+    """Those whose full answer never came, so nobody here knows whether they were billed."""
+    is_cached: bool = False
+    """Whether it was read from a request cache: paid for earlier, nothing sent now."""
 
     @property
     def is_ok(self) -> bool:
@@ -80,10 +88,16 @@ class Completion:
 class Generator(Protocol):
     """A backend: a model server, a library, a file of recorded answers."""
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """One completion for each request, in the order of the requests.
 
-        A request that cannot be answered gives a completion with status failed, never an exception: one bad
-        row must not end a job.
+        Requests are read ahead by a bounded window and completions are yielded as soon as their turn comes,
+        so a stream of any length can be asked. A request that cannot be answered gives a completion with
+        status failed, never an exception: one bad row must not end a job.
         """
         ...
+
+
+def generator_name(model: str, revision: str) -> str:
+    """How a model is named in completions and recipes: ``model@revision``."""
+    return f"{model}@{revision or 'unversioned'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Replay:
 
     completions: dict[str, Completion]
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """The recorded completion of each request, in order."""
         for request in requests:
             key = request.key
@@ -47,7 +47,7 @@ def load_replay(path: Path) -> Replay:
     return Replay(completions)
 
 
-def record(path: Path, completions: Iterator[Completion] | Sequence[Completion]) -> int:
+def record(path: Path, completions: Iterable[Completion]) -> int:
     """Append completions to a file that `load_replay` reads; returns how many."""
     count = 0
     with path.open("a", encoding="utf-8", newline="\n") as file:

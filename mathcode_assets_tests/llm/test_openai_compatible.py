@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pytest
-
 from mathcode_assets.llm.generator import Completion, Message, Request
 from mathcode_assets.llm.openai_compatible import OpenAICompatible, ServerConfig
 from mathcode_assets_tests.llm.test_generator import REQUEST
@@ -134,8 +132,9 @@ def test_concurrency_is_bounded_and_every_parameter_is_sent() -> None:
         assert body["temperature"] == 0.0 and body["max_tokens"] == 1024 and body["model"] == "m"
 
 
-@pytest.mark.parametrize("scripts", [{"x": [299]}])
-def test_a_response_that_is_no_completion_is_a_permanent_failure(scripts: dict[str, list[int]]) -> None:
-    with _serving(scripts) as server:
-        (answer,) = _generate(server, [_ask("x")])
-        assert not answer.is_ok and not answer.is_transient
+def test_a_response_that_is_no_completion_is_asked_again_and_of_unknown_billing() -> None:
+    with _serving({"x": [299], "y": [299] * 9}) as server:
+        x, y = _generate(server, [_ask("x"), _ask("y")])
+        assert x.is_ok and (x.attempts, x.attempts_unknown) == (2, 1)
+        assert not y.is_ok and y.is_transient and (y.attempts, y.attempts_unknown) == (3, 3)
+        assert "unusable response" in y.error
