@@ -130,26 +130,17 @@ class TranslationConfig:
     passages: PassageConfig = field(default_factory=PassageConfig)
     parameters: Parameters = field(default_factory=lambda: Parameters(max_tokens=2048))
     """Greedy, as in paper section 2.2. 2,048 tokens hold about eight computations."""
-    window: int = 512
-    """Requests given to the generator at a time: its concurrency is used, and memory stays at some 4 MB."""
 
     def __post_init__(self) -> None:
         if self.prompt not in (SINGLE_CALL, STRUCTURED):
             raise ValueError(f"unknown prompt {self.prompt!r}: {SINGLE_CALL} or {STRUCTURED}")
         if self.language not in _LANGUAGE_NAMES:
             raise ValueError(f"unknown language {self.language!r}: {PYTHON} or {OCTAVE}")
-        if self.window < 1:
-            raise ValueError("a window holds at least one request")
 
     @property
     def prompt_version(self) -> str:
         """Name of the wording, e.g. ``single_call_python/1``."""
         return f"{self.prompt}_{self.language}/{VERSION}"
-
-    @property
-    def generator_name(self) -> str:
-        """``model@revision``, or the model alone where it has no revision."""
-        return f"{self.model}@{self.model_revision}" if self.model_revision else self.model
 
 
 def request_for(passage: Passage, config: TranslationConfig) -> Request:

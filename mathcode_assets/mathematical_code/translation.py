@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from mathcode_assets.llm.generator import OK as ANSWERED
-from mathcode_assets.llm.generator import Completion, Generator, Request
+from mathcode_assets.llm.generator import Completion, Generator, Request, generator_name
 from mathcode_assets.mathematical_code.extraction import Computation, computations_in
 from mathcode_assets.mathematical_code.formulas import place_of
 from mathcode_assets.mathematical_code.lockstep import OutOfStep, in_background, in_step
@@ -59,18 +59,20 @@ def complete(
 ) -> Iterator[pa.RecordBatch]:
     """The answers to all passages as COMPLETION, one row for each request of `requests_of`, in its order.
 
+    The generator reads requests ahead as far as it likes; what it was asked and has not answered waits in memory.
+
     Raises:
         ValueError: the generator gave another number of answers, or one to another request.
     """
-    rows = DocumentBatches(COMPLETION)
     asked = requests_of(documents, config)
-    while window := list(itertools.islice(asked, config.window)):
-        completions = generator.generate([request for _, _, request in window])
-        for (doc_id, passage, request), completion in zip(window, completions, strict=True):
-            if completion.key != request.key:
-                raise ValueError(f"answer to {completion.key} where {request.key} was asked")
-            row = _completion_row(doc_id, passage, completion, config)
-            yield from rows.add(row, len(row["text"]) + len(row["error"]))
+    # Every item is a question: the idle one is never asked.
+    answers = in_step(asked, lambda item: item[2], generator.generate, idle=None)
+    rows = DocumentBatches(COMPLETION)
+    for (doc_id, passage, request), completion in answers:
+        if completion is None or completion.key != request.key:
+            raise ValueError(f"another answer than to request {request.key} of {doc_id}")
+        row = _completion_row(doc_id, passage, request, completion)
+        yield from rows.add(row, len(row["text"]) + len(row["error"]))
     yield from rows.rest()
 
 
@@ -131,15 +133,15 @@ def _texts(documents: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str]]:
             yield doc_id.as_py(), text.as_py()
 
 
-def _completion_row(doc_id: str, passage: Passage, completion: Completion, config: TranslationConfig) -> dict[str, Any]:
+def _completion_row(doc_id: str, passage: Passage, request: Request, completion: Completion) -> dict[str, Any]:
     return {
         "doc_id": doc_id,
         "chunk": passage.number,
         "chunk_start": passage.start,
         "chunk_end": passage.end,
         "request_key": completion.key,
-        "generator": config.generator_name,
-        "prompt_version": config.prompt_version,
+        "generator": completion.generator or generator_name(request.model, request.model_revision),
+        "prompt_version": request.prompt_version,
         "status": completion.status,
         "text": encodable(completion.text),
         "error": encodable(completion.error),
