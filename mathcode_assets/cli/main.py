@@ -11,15 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from mathcode_assets import __version__
-<<<<<<< HEAD
-<<<<<<< HEAD
-from mathcode_assets.cli import graph, stages, verify
-=======
-from mathcode_assets.cli import execute, graph, stages
->>>>>>> sandbox
-=======
-from mathcode_assets.cli import execute, graph, stages, verify
->>>>>>> verification
+from mathcode_assets.cli import execute, graph, stages, translate, verify
 from mathcode_assets.cli.console import UsageError
 from mathcode_assets.config import SourcesFileError
 from mathcode_assets.sources.errors import SourceListingError, UnreadableSource
@@ -48,16 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     graph.add_commands(commands)
     stages.add_commands(commands)
-<<<<<<< HEAD
-<<<<<<< HEAD
-    verify.add_commands(commands)
-=======
-    execute.add_commands(commands)
->>>>>>> sandbox
-=======
+    translate.add_commands(commands)
     execute.add_commands(commands)
     verify.add_commands(commands)
->>>>>>> verification
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))

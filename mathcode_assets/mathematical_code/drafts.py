@@ -6,7 +6,6 @@ Where one draft ends and the next begins is the whole matter: see `Draft` for wh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +16,7 @@ from mathcode_assets.mathematical_code.programs import (
     is_no_program,
     is_program_in,
     looks_like_a_program,
+    looks_like_octave,
     parsed,
     shows_something,
 )
@@ -27,7 +27,6 @@ SEVERAL_RESULTS = "several_results"
 
 _SEVERAL = {Section.EXPRESSION: SEVERAL_EXPRESSIONS, Section.RESULT: SEVERAL_RESULTS}
 _PARTS = (Section.CONDITIONS, Section.EXPRESSION, Section.RESULT)
-_OCTAVE_STATEMENT = re.compile(r"\b(?:disp|printf|fprintf)\b|^\s*\w+\s*=", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -188,7 +187,7 @@ class _Reader:
         if self.section in (Section.OUTPUT, Section.REMARK):
             return False
         if self.language != PYTHON:
-            return self.section is None and _OCTAVE_STATEMENT.search(fence.body) is not None
+            return self.section is None and looks_like_octave(fence.body)
         if self.section in _PARTS:
             return shows_something(fence.body)
         return looks_like_a_program(fence.body)

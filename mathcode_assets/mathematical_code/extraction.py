@@ -25,6 +25,7 @@ Problems, the first that applies:
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from mathcode_assets.mathematical_code.programs import (
     continues,
     is_program_in,
     looks_like_a_program,
+    looks_like_octave,
     only_states_its_result,
     parsed,
     shows_something,
@@ -73,7 +75,8 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_DENIAL = 600
-_OCTAVE_STATEMENT = re.compile(r"\b(?:disp|printf|fprintf|num2str)\b|^\s*\w+\s*=", re.MULTILINE)
+# What a reasoning model thinks before it answers; its chat template may have opened the mark for it.
+_THOUGHT_BEGINS, _THOUGHT_ENDS = "<think>", "</think>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,8 @@ class Computation:
 def computations_in(answer: str, *, language: str = PYTHON, finish_reason: str = "") -> list[Computation]:
     """The computations of an answer, in order, whole ones and those with a problem.
 
-    Never raises. Line ends become line feeds and NUL characters go, before anything else.
+    Never raises. Before anything else, line ends become line feeds, and NUL characters and what stands in
+    ``<think>`` marks go.
 
     Args:
         answer: the text as the model wrote it.
@@ -109,8 +113,10 @@ def computations_in(answer: str, *, language: str = PYTHON, finish_reason: str =
     """
     answer = answer.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     is_cut = finish_reason in _CUT_OFF
-    if not answer.strip():
+    thought, _, said = answer.rpartition(_THOUGHT_ENDS)
+    if not said.strip() or (not thought and said.lstrip().startswith(_THOUGHT_BEGINS)):
         return [Computation(problem=TRUNCATED if is_cut else EMPTY_ANSWER, raw=answer)]
+    answer = said
     found = _from_json(answer, language, is_cut)
     if found is None:
         found = _from_titles(answer, language, is_cut)
@@ -205,7 +211,7 @@ def _unfenced_code(draft: Draft, sections: dict[Section, str], language: str) ->
         for candidate in map(cleaned, _leading_parts(text)):
             if language == PYTHON and looks_like_a_program(candidate):
                 return candidate, ""
-            if language != PYTHON and _OCTAVE_STATEMENT.search(candidate):
+            if language != PYTHON and looks_like_octave(candidate):
                 return candidate, ""
         return text, UNFENCED_CODE if is_stated(text) else NO_CODE
     for section in (Section.RESULT, Section.EXPRESSION, Section.CONDITIONS):
@@ -263,19 +269,30 @@ def _from_json(answer: str, language: str, is_cut: bool) -> list[Computation] | 
             return [
                 *_from_titles(answer[: read.start].rstrip("`jsonJSON \n"), language, False),
                 *_from_items(read, answer, language, is_cut),
-                *_from_titles(answer[after:], language, is_cut),
+                *_from_rest(answer, after, language, is_cut),
             ]
     return None
 
 
+def _from_rest(answer: str, position: int, language: str, is_cut: bool) -> Iterator[Computation]:
+    """What follows JSON from `position` on: more of it, as one object a line, then anything else."""
+    while answer[position:].lstrip()[:1] in ("{", "["):
+        read = read_json(answer, position)
+        if read is None or answer[position : read.start].strip():
+            break
+        yield from _from_items(read, answer, language, is_cut)
+        position = read.end
+    yield from _from_titles(answer[position:], language, is_cut)
+
+
 def _is_of_computations(read: JsonAnswer) -> bool:
     known = {Section.CONDITIONS, Section.EXPRESSION, Section.RESULT, Section.CODE}
-    return any(len({section_named(key) for key in item} & known) >= 2 for item, _, _ in read.items)
+    return any(len({section_named(key) for key in item} & known) >= 2 for item in read.items)
 
 
 def _from_items(read: JsonAnswer, answer: str, language: str, is_cut: bool) -> list[Computation]:
     found = []
-    for item, start, end in read.items:
+    for item in read.items:
         sections = {section_named(key): _text(value) for key, value in item.items()}
         code, is_foreign = _code_in(sections.get(Section.CODE, ""), language)
         found.append(
@@ -284,7 +301,7 @@ def _from_items(read: JsonAnswer, answer: str, language: str, is_cut: bool) -> l
                 expression=expression_in(_stated(sections.get(Section.EXPRESSION, ""))),
                 result=result_in(_stated(sections.get(Section.RESULT, ""))),
                 code=code,
-                raw=answer[start:end],
+                raw=json.dumps(item, ensure_ascii=False),
                 language=language,
                 problems=[WRONG_LANGUAGE if is_foreign else ""],
                 is_cut=False,

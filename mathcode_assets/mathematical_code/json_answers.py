@@ -28,7 +28,7 @@ class JsonAnswer:
     """What could be read.
 
     Attributes:
-        items: the objects of the list of computations, each with the span of the answer it came from.
+        items: the objects of the list of computations.
         rest: what followed the last object that could be read, where the JSON breaks off or is broken; else
             empty.
         is_whole: whether the JSON could be read to its end.
@@ -36,7 +36,7 @@ class JsonAnswer:
         end: one past its last character that was read or given up.
     """
 
-    items: tuple[tuple[Mapping[str, Any], int, int], ...]
+    items: tuple[Mapping[str, Any], ...]
     rest: str
     is_whole: bool
     start: int
@@ -56,8 +56,7 @@ def read_json(answer: str, start: int = 0, end: int | None = None) -> JsonAnswer
     whole = _decoded(answer, begin, end)
     if whole is not None:
         value, stop = whole
-        items = tuple((item, begin, stop) for item in _items(value))
-        return JsonAnswer(items=items, rest="", is_whole=True, start=begin, end=stop)
+        return JsonAnswer(items=tuple(_items(value)), rest="", is_whole=True, start=begin, end=stop)
     return _read_items(answer, begin, end)
 
 
@@ -81,7 +80,7 @@ def _read_items(answer: str, begin: int, end: int) -> JsonAnswer:
             rest = answer[start:end].strip()
             rest = "" if re.fullmatch(r"[\]}\s]*", rest) else rest
             return JsonAnswer(items=tuple(items), rest=rest, is_whole=False, start=begin, end=end)
-        items.append((decoded[0], start, decoded[1]))
+        items.append(decoded[0])
         position = decoded[1]
 
 

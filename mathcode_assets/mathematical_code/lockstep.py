@@ -28,14 +28,14 @@ def in_step(
     question_of: Callable[[_Item], _Question | None],
     answered: Callable[[Iterable[_Question]], Iterator[_Answer]],
     *,
-    idle: _Question,
+    idle: _Question | None,
 ) -> Iterator[tuple[_Item, _Answer | None]]:
     """Every item with the answer to its question, in the order of the items; None where it has no question.
 
     The service draws questions as it likes, ahead of its answers, so its workers stay busy while what it
     answered is used. Memory holds the items between the last answer given out and the last question drawn:
-    `idle` is asked after `LONGEST_SILENCE` items without a question, so that a long run of them, which the
-    service would draw in one go, cannot fill it.
+    `idle` is asked after `LONGEST_SILENCE` items without a question (unless it is None), so that a long run of
+    them, which the service would draw in one go, cannot fill it.
 
     Raises:
         ValueError: the service gave fewer or more answers than it drew questions.
@@ -50,7 +50,7 @@ def in_step(
             silence = silence + 1 if question is None else 0
             if question is not None:
                 yield question
-            elif silence == LONGEST_SILENCE:
+            elif silence == LONGEST_SILENCE and idle is not None:
                 silence = 0
                 waiting.append((True, None))
                 yield idle

@@ -25,6 +25,7 @@ _NO_PROGRAM = frozenset(
     | {"katex", "markdown", "md", "bash", "sh", "shell", "zsh", "cmd", "powershell", "json", "yaml", "csv", "html"}
 )
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.|In \[\d*\]:)(?: |$)")
+_OCTAVE_STATEMENT = re.compile(r"\b(?:disp|display|f?printf)\b|^\s*\w+\s*=(?!=)", re.MULTILINE)
 _SHOWS = frozenset({"print", "pprint", "display", "show"})
 _OF_A_LITERAL = frozenset(
     {"Rational", "Integer", "Float", "Fraction", "Decimal", "complex", "float", "int", "str", "round", "repr", "format"}
@@ -68,6 +69,11 @@ def looks_like_a_program(code: str) -> bool:
     tree = parsed(code)
     acts = ast.Import | ast.ImportFrom | ast.Assign | ast.For | ast.FunctionDef
     return tree is not None and (shows_something(code) or any(isinstance(node, acts) for node in tree.body))
+
+
+def looks_like_octave(code: str) -> bool:
+    """Whether text that nothing marks as code may be an Octave program: it prints, or binds a name."""
+    return _OCTAVE_STATEMENT.search(code) is not None
 
 
 def shows_something(code: str) -> bool:

@@ -142,11 +142,6 @@ class TranslationConfig:
         """Name of the wording, e.g. ``single_call_python/1``."""
         return f"{self.prompt}_{self.language}/{VERSION}"
 
-    @property
-    def generator_name(self) -> str:
-        """``model@revision``, or the model alone where it has no revision."""
-        return f"{self.model}@{self.model_revision}" if self.model_revision else self.model
-
 
 def request_for(passage: Passage, config: TranslationConfig) -> Request:
     """The question about one passage. The content of its last message is the passage's text, unchanged."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mathcode_assets.latex.equations import Equation, Operand, find_equations
-from mathcode_assets.latex.parser import Formula, parse, unknown_letters
 from mathcode_assets.latex.nodes import Call, Constant, LatexSyntaxError, Node, Number, free_symbols, walk
+from mathcode_assets.latex.parser import Formula, parse, unknown_letters
 from mathcode_assets.latex.spans import MathSpan, find_math
 from mathcode_assets.llm.generator import Completion, Request
 from mathcode_assets.mathematical_code.symbolic_program import write_program

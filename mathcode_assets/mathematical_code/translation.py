@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from mathcode_assets.llm.generator import OK as ANSWERED
-from mathcode_assets.llm.generator import Completion, Generator, Request
+from mathcode_assets.llm.generator import Completion, Generator, Request, generator_name
 from mathcode_assets.mathematical_code.extraction import Computation, computations_in
 from mathcode_assets.mathematical_code.formulas import place_of
 from mathcode_assets.mathematical_code.lockstep import OutOfStep, in_background, in_step
@@ -60,25 +59,20 @@ def complete(
 ) -> Iterator[pa.RecordBatch]:
     """The answers to all passages as COMPLETION, one row for each request of `requests_of`, in its order.
 
+    The generator reads requests ahead as far as it likes; what it was asked and has not answered waits in memory.
+
     Raises:
         ValueError: the generator gave another number of answers, or one to another request.
     """
+    asked = requests_of(documents, config)
+    # Every item is a question: the idle one is never asked.
+    answers = in_step(asked, lambda item: item[2], generator.generate, idle=None)
     rows = DocumentBatches(COMPLETION)
-    under_way: deque[tuple[str, Passage, str]] = deque()  # as many as the generator reads ahead
-
-    def requests() -> Iterator[Request]:
-        for doc_id, passage, request in requests_of(documents, config):
-            under_way.append((doc_id, passage, request.key))
-            yield request
-
-    for completion in generator.generate(requests()):
-        doc_id, passage, key = under_way.popleft() if under_way else ("", None, "")
-        if passage is None or completion.key != key:
-            raise ValueError(f"answer to {completion.key} where {key or 'nothing'} was asked")
-        row = _completion_row(doc_id, passage, completion, config)
+    for (doc_id, passage, request), completion in answers:
+        if completion is None or completion.key != request.key:
+            raise ValueError(f"another answer than to request {request.key} of {doc_id}")
+        row = _completion_row(doc_id, passage, request, completion)
         yield from rows.add(row, len(row["text"]) + len(row["error"]))
-    if under_way:
-        raise ValueError(f"{len(under_way)} requests without an answer")
     yield from rows.rest()
 
 
@@ -139,15 +133,15 @@ def _texts(documents: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str]]:
             yield doc_id.as_py(), text.as_py()
 
 
-def _completion_row(doc_id: str, passage: Passage, completion: Completion, config: TranslationConfig) -> dict[str, Any]:
+def _completion_row(doc_id: str, passage: Passage, request: Request, completion: Completion) -> dict[str, Any]:
     return {
         "doc_id": doc_id,
         "chunk": passage.number,
         "chunk_start": passage.start,
         "chunk_end": passage.end,
         "request_key": completion.key,
-        "generator": config.generator_name,
-        "prompt_version": config.prompt_version,
+        "generator": completion.generator or generator_name(request.model, request.model_revision),
+        "prompt_version": request.prompt_version,
         "status": completion.status,
         "text": encodable(completion.text),
         "error": encodable(completion.error),

@@ -45,10 +45,7 @@ UNCAUGHT_REFUSAL = 62
 UNCAUGHT_MEMORY = 63
 
 # Cheap modules that mathematical programs import.
-COMMON = (
-    "bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq itertools json math"
-    " numbers operator random re statistics string textwrap time typing"
-).split()
+COMMON = ["bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers", "operator", "random", "re", "statistics", "string", "textwrap", "time", "typing"]
 FILE_NAME = "snippet.py"
 SEED = 0
 REPORT_CHARS = 16_000

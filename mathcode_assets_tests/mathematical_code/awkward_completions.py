@@ -852,6 +852,17 @@ JSON = [
         rows=(Row(expression="1+1", result="2", code="print(1 + 1)"), Row(problem="invalid_json")),
     ),
     Case(
+        name="one object a line",
+        answer='{"expression": "1+1", "result": "2", "code": "print(1 + 1)"}\n'
+        '{"expression": "2+2", "result": "4", "code": "print(2 + 2)"}\n'
+        '{"expression": "3+3", "res',
+        rows=(
+            Row(expression="1+1", result="2", code="print(1 + 1)"),
+            Row(expression="2+2", result="4", code="print(2 + 2)"),
+            Row(problem="truncated"),
+        ),
+    ),
+    Case(
         name="item without code",
         answer='{"computations": [{"expression": "1+1", "result": "2"}]}',
         rows=(Row(expression="1+1", result="2", problem="no_code"),),
@@ -908,6 +919,18 @@ WHOLE = [
         rows=(CIRCLE_ROW,),
     ),
     Case(
+        name="draft of a reasoning model is no answer",
+        answer=f"<think>\nResult: 3?\n```python\nprint('draft')\n```\n</think>\n\n"
+        f"Expression: $\\pi r^2$\nResult: 28.27\n```python\n{CIRCLE}\n```",
+        rows=(CIRCLE_ROW,),
+    ),
+    Case(
+        name="reasoning without an end",
+        answer="<think>\nExpression: $x$\n```python\nprint(",
+        finish_reason="length",
+        rows=(Row(problem="truncated"),),
+    ),
+    Case(
         name="carriage returns and NUL",
         answer="**Expression:** $1+1$\r\n**Result:** 2\0\r\n**Code:**\r\n```python\r\na = 1\r\nprint(a + 1)\r\n```\r\n",
         rows=(Row(expression="1+1", result="2", code="a = 1\nprint(a + 1)"),),
@@ -917,6 +940,12 @@ WHOLE = [
         answer="**Expression:** $2^{10}$\n**Result:** $1024$\n**GNU Octave code:**\n```matlab\ndisp(2^10)\n```",
         language="octave",
         rows=(Row(expression="2^{10}", result="1024", code="disp(2^10)"),),
+    ),
+    Case(
+        name="octave without a fence",
+        answer="Expression: $2^{10}$\nResult: 1024\nCode:\nx = 2^10;\ndisp(x)",
+        language="octave",
+        rows=(Row(expression="2^{10}", result="1024", code="x = 2^10;\ndisp(x)"),),
     ),
     Case(
         name="python where octave was asked for",

@@ -21,7 +21,7 @@ from mathcode_assets.defs.components import TRANSLATED_TABLES, ComponentTable
 from mathcode_assets.defs.isolation import ExecutionConfig, isolation
 from mathcode_assets.defs.previews import computations_preview, document_preview
 from mathcode_assets.defs.table_assets import LakeAsset, TableBuild
-from mathcode_assets.defs.translator import Translator, translator_of
+from mathcode_assets.defs.translator import translator_of
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.mathematical_code.pairing import PairingConfig, paired, separated
 from mathcode_assets.mathematical_code.translation import complete, computations_of, verified
