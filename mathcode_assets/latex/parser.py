@@ -181,8 +181,6 @@ def _text_answer(source: str) -> str | None:
     if len(words) > 1000 or not _WORDS.fullmatch(words):
         return None
     words = words.rstrip(".")
-    if "-" in words and any(len(part) < 3 for part in re.split(r"[\s-]+", words)):
-        return None  # x-iy and a - bi are differences
     parts = words.split()
     if words.lower() in TEXT_ANSWERS or (len(parts) > 1 and all(len(part) > 1 for part in parts)):
         return words

@@ -45,7 +45,10 @@ UNCAUGHT_REFUSAL = 62
 UNCAUGHT_MEMORY = 63
 
 # Cheap modules that mathematical programs import.
-COMMON = ["bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers", "operator", "random", "re", "statistics", "string", "textwrap", "time", "typing"]
+COMMON = (
+    "bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq itertools json math"
+    " numbers operator random re statistics string textwrap time typing"
+).split()
 FILE_NAME = "snippet.py"
 SEED = 0
 REPORT_CHARS = 16_000

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mathcode_assets.latex import nodes
-from mathcode_assets.latex.formula import parse
 from mathcode_assets.latex.nodes import LatexSyntaxError
+from mathcode_assets.latex.parser import parse
 from mathcode_assets.verification.building import applied, combined_product, named, number, power, quotient, sum_of
 from mathcode_assets.verification.functions import symbol_name
 from mathcode_assets.verification.values import (
