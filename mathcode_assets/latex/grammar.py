@@ -5,7 +5,7 @@ from __future__ import annotations
 from mathcode_assets.latex import calculus, delimited
 from mathcode_assets.latex.cursor import Cursor
 from mathcode_assets.latex.functions import function_call
-from mathcode_assets.latex.letters import is_euler, is_imaginary, letter, named_letter
+from mathcode_assets.latex.letters import is_euler, is_imaginary, is_lone_argument, letter, named_letter
 from mathcode_assets.latex.nodes import (
     Add,
     Call,
@@ -20,6 +20,7 @@ from mathcode_assets.latex.nodes import (
     Symbol,
     Text,
     free_symbols,
+    walk,
 )
 from mathcode_assets.latex.tokens import BEGIN, COMMAND, EOF, FUNCTION, NUMBER, PUNCTUATION, SYMBOL, Token
 from mathcode_assets.latex.vocabulary import ACCENTS, BINOMIALS, BOLD, CONSTANTS, FRACTIONS, NUMBER_SETS
@@ -105,6 +106,7 @@ class Parser(Cursor):
             elif self.starts_factor(token):
                 self._check_after_slash(factors, token)
                 self._check_after_decimal(token)
+                self._refuse_brackets(token)
                 factors.append((self.suffixed(), False))
             else:
                 break
@@ -139,8 +141,13 @@ class Parser(Cursor):
         if not (is_half and token.text == "("):
             raise self.error("a factor behind a slash")
 
+    def _refuse_brackets(self, token: Token) -> None:
+        """Refuses ``K[x]`` and ``[1][0]``: brackets around one number or letter are no factor."""
+        if token.text == "[" and (self.peek(2).text == "]" or self.peek(1).text == "["):
+            raise self.error("brackets of unknown meaning")
+
     def _check_after_decimal(self, token: Token) -> None:
-        """Refuses ``0.57\\, \\frac{2}{3}``: two values side by side, or a product?"""
+        r"""Refuses ``0.57\, \frac{2}{3}``: two values side by side, or a product?"""
         before = self.tokens[self.position - 1]
         if before.kind == NUMBER and token.text in FRACTIONS and "\\" in self.source[before.end : token.start]:
             raise self.error("a number beside a number")
@@ -160,6 +167,9 @@ class Parser(Cursor):
                     raise self.error("a power of a power without braces")
                 self.advance()
                 node, has_power = self._power(node), True
+                is_function = self.tokens[first].text in self.functions and self.position > first + 1
+                if is_function and self.peek().text == "(":
+                    raise self.error("an undefined function")
             elif token.text == "!" and token.kind == PUNCTUATION:
                 if has_power or self.peek(1).text == "!":
                     raise self.error("a factorial of unclear extent")
@@ -189,10 +199,30 @@ class Parser(Cursor):
                 self.position += 3
                 return Call("transpose", (base,))
         self.require_value(base)
+        self._refuse_marks(base)
         negative = self.accept("-")
         exponent = self.argument(is_exponent=True)
         self.require_value(exponent)
         return Power(base, Negate(exponent) if negative else exponent)
+
+    def _refuse_marks(self, base: Node) -> None:
+        """Refuses exponents that may be no powers: ``u^{(n)}``, and ``A^T`` of letters."""
+        first, second = (1, 2) if self.peek().text == "{" else (0, 1)
+        if first and self.peek(1).text == "(" and self._closes_group(self.position + 1):
+            raise self.error("an index in parentheses above")
+        is_mark = self.peek(first).text in ("T", "H", "o") and self.peek(first).kind == SYMBOL
+        is_alone = not first or self.peek(second).text == "}"
+        if is_mark and is_alone and not any(isinstance(node, Number) for node in walk(base)):
+            raise self.error("a mark of unknown meaning above")
+
+    def _closes_group(self, position: int) -> bool:
+        """Whether the parenthesis at a position is closed just before a closing brace."""
+        depth = 0
+        for ahead in range(position, len(self.tokens)):
+            depth += (self.tokens[ahead].text == "(") - (self.tokens[ahead].text == ")")
+            if depth == 0:
+                return self.tokens[ahead + 1].text == "}"
+        return False
 
     def _is_degree(self) -> bool:
         after = self.peek(1)
@@ -260,6 +290,8 @@ class Parser(Cursor):
         if name in CONSTANTS:
             self.advance()
             self.has_pi |= name == "pi" and not self.angles
+            if self.peek().text == "(" and is_lone_argument(self):
+                raise self.error("an undefined function")
             return Constant(CONSTANTS[name])
         if name in NUMBER_SETS.values():
             self.advance()
@@ -375,7 +407,8 @@ class Parser(Cursor):
     def refuse_indexed(self, index: Symbol, body: Node) -> None:
         """Fails if a name in a body has the index in its subscript: ``a_k`` in a sum over k."""
         for name in free_symbols(body):
-            if index.name in name.split("_")[1:]:
+            marks = name.split("_")[1:]
+            if index.name in marks or any(len(mark) <= 3 and index.name in mark for mark in marks):
                 raise self.error("an indexed family")
 
     def require_value(self, node: Node) -> Node:

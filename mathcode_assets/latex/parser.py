@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mathcode_assets.latex.grammar import Parser
 from mathcode_assets.latex.letters import is_euler, is_imaginary
 from mathcode_assets.latex.nodes import (
     Call,
@@ -36,7 +37,6 @@ from mathcode_assets.latex.nodes import (
     free_symbols,
     walk,
 )
-from mathcode_assets.latex.grammar import Parser
 from mathcode_assets.latex.statements import JOINING_WORDS, statement
 from mathcode_assets.latex.tokens import COMMAND, EOF, PUNCTUATION, TEXT, Token, is_word, tokenize
 from mathcode_assets.latex.vocabulary import CONSTANTS, FUNCTIONS, TEXT_ANSWERS

@@ -26,14 +26,14 @@ _WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 
 
 class MathSpan(NamedTuple):
-    """One piece of mathematics.
+    r"""One piece of mathematics.
 
     Attributes:
         start: first character of the opening delimiter.
         end: one after the closing delimiter.
         inner_start: first character between the delimiters.
         inner_end: one after the last.
-        kind: ``$``, ``$$``, ``\\(``, ``\\[`` or the name of the environment.
+        kind: ``$``, ``$$``, ``\(``, ``\[`` or the name of the environment.
     """
 
     start: int
