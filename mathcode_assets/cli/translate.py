@@ -185,8 +185,8 @@ def _print_costs(opened: OpenedGenerator) -> None:
         price = opened.prices.worst(usage)
         paid = f", at most {price:.4f} {opened.prices.currency}" if price else ""
         out.print(
-            f"{what}: {usage.attempts} attempts ({usage.attempts_unknown} of unknown billing), {usage.answered} answered, "
-            f"{usage.cached} from the cache, {usage.failed} failed, {usage.prompt_tokens} + {usage.completion_tokens} "
-            f"tokens{paid}",
+            f"{what}: {usage.attempts} attempts ({usage.attempts_unknown} of unknown billing), "
+            f"{usage.answered} answered, {usage.cached} from the cache, {usage.failed} failed, "
+            f"{usage.prompt_tokens} + {usage.completion_tokens} tokens{paid}",
             markup=False,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import math
 import re
 import textwrap
 import warnings
@@ -27,6 +28,7 @@ _NO_PROGRAM = frozenset(
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.|In \[\d*\]:)(?: |$)")
 _OCTAVE_STATEMENT = re.compile(r"\b(?:disp|display|f?printf)\b|^\s*\w+\s*=(?!=)", re.MULTILINE)
 _SHOWS = frozenset({"print", "pprint", "display", "show"})
+_FRACTIONS = frozenset({"Rational", "Fraction"})
 _OF_A_LITERAL = frozenset(
     {"Rational", "Integer", "Float", "Fraction", "Decimal", "complex", "float", "int", "str", "round", "repr", "format"}
 )
@@ -99,8 +101,8 @@ def only_states_its_result(code: str) -> bool:
     """Whether a Python program prints nothing but literals, so that its output proves nothing.
 
     Syntactic: every print stands outside of branches and loops and shows literals, names bound once to a
-    literal, or a number type made of one (``Fraction(1, 3)``, ``round(70.94, 1)``). A program may hide its
-    result in other ways; this finds the ways models take.
+    literal, or a number type made of one (``Fraction(1, 3)``, ``round(70.94, 1)``), unless that takes a division
+    (``Fraction(4800, 120)``). A program may hide its result in other ways; this finds the ways models take.
     """
     tree = parsed(code)
     if tree is None:
@@ -164,8 +166,21 @@ def _is_literal(node: ast.expr, known: set[str]) -> bool:
         case ast.Call(func=function, args=arguments, keywords=keywords):
             name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
             values = [*arguments, *(keyword.value for keyword in keywords)]
+            if name in _FRACTIONS and not keywords and _is_reduced(arguments) is False:
+                return False  # Rational(4800, 120) works out 40
             return name in _OF_A_LITERAL and bool(values) and all(_is_literal(value, known) for value in values)
     return False
+
+
+def _is_reduced(arguments: list[ast.expr]) -> bool | None:
+    """Whether two integers are a fraction in its lowest terms; None where they are not two integers."""
+    try:
+        values = [ast.literal_eval(argument) for argument in arguments]
+    except ValueError:
+        return None
+    if len(values) != 2 or not all(isinstance(value, int) for value in values):
+        return None
+    return math.gcd(*values) == 1 and values[1] > 1
 
 
 def _names(tree: ast.AST, context: type[ast.expr_context]) -> set[str]:

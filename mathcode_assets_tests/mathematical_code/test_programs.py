@@ -45,6 +45,8 @@ def test_program_that_only_states_its_result(code: str) -> None:
         "print(",
         "",
         "print(max(1, 2))",
+        "from sympy import Rational\n\nresult = Rational(4800, 120)\nprint(result)",
+        "from fractions import Fraction\nprint(Fraction(-3, 3))",
     ],
 )
 def test_program_that_computes_or_prints_nothing(code: str) -> None:
