@@ -19,7 +19,7 @@ from typing import Any
 
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.llm.config import GeneratorConfig, Opener, open_generator
-from mathcode_assets.llm.generator import Completion, Generator, Request
+from mathcode_assets.llm.generator import Completion, Generator, Request, generator_name
 from mathcode_assets.mathematical_code.passages import PassageConfig
 from mathcode_assets.mathematical_code.prompts import PYTHON, SINGLE_CALL, TranslationConfig
 from mathcode_assets.mathematical_code.symbolic import NAME as SYMBOLIC_NAME
@@ -71,6 +71,11 @@ class Translator:
     def is_symbolic(self) -> bool:
         """Whether rules answer, and no model."""
         return self._generation.generator in ("", SYMBOLIC)
+
+    @property
+    def name(self) -> str:
+        """Who answers: model@revision, or the rules and their version."""
+        return generator_name(self.config.model, self.config.model_revision)
 
     @contextmanager
     def generator(self) -> Iterator[Generator]:

@@ -75,7 +75,7 @@ def _completions(web: str) -> Callable[[Workspace, str], TableBuild]:
                 code_version=CODE_VERSION,
                 inputs=input_versions(documents),
                 config=translator.recipe(),
-                models={"translation": translator.config.generator_name},
+                models={"translation": translator.name},
             ),
             batches=batches,
             facts=lambda: verdict_counts(counts) | tokens | translator.price(**tokens),
