@@ -21,6 +21,7 @@ from mathcode_assets.defs.assets.contamination import current_index
 from mathcode_assets.defs.drive import DriveReport
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.provenance.trace import render_trace, trace
+from mathcode_assets.records import REFUTED, VERIFIED
 from mathcode_assets.sample import sample_dir
 from mathcode_assets.storage.catalog import open_catalog
 
@@ -33,6 +34,7 @@ _BLOCK = re.compile(r"(<!-- block: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name
 TEXTBOOK = "an-introduction-to-modular-arithmetic-second-edition.pdf"
 EXCERPT = ("Theorem 2.", "(mod m).", 2)  # from, to, page
 CONTAMINATED_PAGE = "https://numbersmith.example/congruences/sun-zi"
+TRANSLATED_PAGE = "https://dice-and-decks.example/variance/dice"
 TRACED_PAGE = "https://askmaths.example/q/4471"
 
 
@@ -117,6 +119,30 @@ def trace_block(workspace: Workspace) -> str:
     return fenced(f"$ mathcode trace {TRACED_PAGE}\n{render_trace(way).rstrip()}")
 
 
+def translated_block(workspace: Workspace) -> str:
+    """Two computations of one page: a verified one as it stands in the pile, and a refuted one."""
+    query = """
+        SELECT verdict, method, evidence, conditions, expression, result, code, stdout
+        FROM computations__open_web_math WHERE source_uri = $page AND verdict = $verdict
+        ORDER BY chunk, computation LIMIT 1
+    """
+    catalog = open_catalog(workspace.lake)
+    shown = [f"page        {TRANSLATED_PAGE}"]
+    for verdict in (VERIFIED, REFUTED):
+        found = _record(catalog.execute(query, {"page": TRANSLATED_PAGE, "verdict": verdict}))
+        lines = [("conditions", found["conditions"]), ("expression", found["expression"]), ("result", found["result"])]
+        lines += [("program", found["code"]), ("printed", found["stdout"].strip())]
+        lines += [(verdict, f"{found['method']}: {found['evidence']}")]
+        shown += ["", *(_column(name, text) for name, text in lines)]
+    return fenced("\n".join(shown))
+
+
+def _column(name: str, text: str) -> str:
+    """A text beside its name, its own lines kept and long ones wrapped."""
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, WIDTH - 12) or [""]]
+    return "\n".join(f"{name if number == 0 else '':<12}{line}".rstrip() for number, line in enumerate(lines))
+
+
 def leaky_block(report: DriveReport) -> str:
     """What `mathcode sample --leaky` prints in red, of a report of its build."""
     red = [
@@ -136,6 +162,7 @@ STATIC: Mapping[str, Callable[[], str]] = {"graph": graph_block, "data-model": r
 OF_SAMPLE: Mapping[str, Callable[[Workspace], str]] = {
     "textbook": textbook_block,
     "contaminated": contaminated_block,
+    "translated": translated_block,
     "trace": trace_block,
 }
 
