@@ -14,7 +14,7 @@ from mathcode_assets.llm.meter import Meter
 from mathcode_assets.llm.openai_compatible import OpenAICompatible, ServerConfig
 
 CONCURRENCY = 16
-MAX_ATTEMPTS = 9
+MAX_ATTEMPTS = 8
 
 
 def questions(n: int) -> Iterator[Request]:
