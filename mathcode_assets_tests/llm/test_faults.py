@@ -142,7 +142,7 @@ def test_nothing_is_lost_or_doubled_and_the_ledger_agrees_with_the_servers_log(t
         (tmp_path / "hangs").touch()
         for _ in range(10):
             answered_before = site.usage().answered
-            client = site.client(timeout_s=3)
+            client = site.client(timeout_s=5)
             assert client.wait(PATIENCE_S) == 0
             output = site.output()
             assert len(output) == N
