@@ -194,7 +194,7 @@ class _CachedRun:
         self.generator, self.meter, self.cache, self.requests = generator, meter, meter.cache, requests
         self.turns: deque[tuple[str, bool]] = deque()  # key, and whether the backend answers it
         self.asked: set[str] = set()
-        self.next_miss: Request | None = None
+        self.next_miss: tuple[str, Request] | None = None
         self.held: list[Completion] = []
         self.held_since = 0.0
 
@@ -221,31 +221,31 @@ class _CachedRun:
         while self.turns:
             yield self._known(self.turns.popleft()[0])
         for request in self.requests:
-            if self._is_known(request):
-                yield self._known(request.key)
-            else:
-                self.next_miss = request
+            key = request.key
+            if not self._is_known(key):
+                self.next_miss = (key, request)
                 return
+            yield self._known(key)
 
     def _misses(self) -> Iterator[Request]:
         """Requests to send. Ends early where too many hits wait for their turn; a new round then begins."""
         while self.next_miss is not None:
-            request, self.next_miss = self.next_miss, None
-            self.turns.append((request.key, True))
-            self.asked.add(request.key)
+            (key, request), self.next_miss = self.next_miss, None
+            self.turns.append((key, True))
+            self.asked.add(key)
             yield request
             while self.next_miss is None and len(self.turns) < _READ_AHEAD:
                 following = next(self.requests, None)
                 if following is None:
                     return
-                if self._is_known(following):
-                    self.turns.append((following.key, False))
+                key = following.key
+                if self._is_known(key):
+                    self.turns.append((key, False))
                 else:
-                    self.next_miss = following
+                    self.next_miss = (key, following)
 
-    def _is_known(self, request: Request) -> bool:
+    def _is_known(self, key: str) -> bool:
         self.meter.note(requests=1)
-        key = request.key
         if key in self.cache or key in self.asked:
             return True
         self.cache.refresh(at_most_every_s=_REFRESH_S)

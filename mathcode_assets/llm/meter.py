@@ -7,7 +7,7 @@ before it takes effect, so the sums and the final rows survive the process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from mathcode_assets.llm.ledger import ENDED, GPU, NOTE, PROBED, REFUSED, ROW, S
 if TYPE_CHECKING:
     from mathcode_assets.llm.cache import RequestCache
 
-_NOT_STORED = ("is_cached",)  # says how a completion came here, not what it is
+# All but what says how a completion came here.
+_STORED = tuple(field.name for field in fields(Completion) if field.name != "is_cached")
 _LOCAL = "local"
 
 
@@ -114,7 +115,7 @@ class Meter:
             attempt: the attempt it ends; 0 where the attempts were not reported one by one, so that those
                 the completion counts are added.
         """
-        row = {name: value for name, value in asdict(completion).items() if name not in _NOT_STORED}
+        row = {name: getattr(completion, name) for name in _STORED}
         extra = (0, 0) if attempt else (completion.attempts, completion.attempts_unknown)
         self._report({"e": ROW, "n": attempt, "c": row, "a": extra[0], "u": extra[1]})
 

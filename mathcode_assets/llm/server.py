@@ -48,7 +48,7 @@ class ServerConfig:
     base_url: str
     api_key: str = field(default="none", repr=False)  # a server of one's own wants none, but the client insists
     concurrency: int = 64  # a server on this machine gave 18, 288 and 430 tokens/s at 1, 16 and 64 requests
-    read_ahead: int = 4  # windows of `concurrency`, so that one slow answer does not idle the others
+    read_ahead: int = 16  # times `concurrency`: so many pass one that hangs until its watchdog ends it
     attempts: int = 5  # in one run; the cache bounds those of all runs
     first_delay_s: float = 1.0  # bound of the first random delay, doubled after each attempt
     max_delay_s: float = 60.0  # bound of any delay, Retry-After's too

@@ -183,7 +183,8 @@ class _Vllm:
     def __init__(self, llm: Any, max_model_len: int) -> None:
         self._llm = llm
         self._tokenizer = llm.get_tokenizer()
-        self.max_model_len = max_model_len or int(llm.llm_engine.model_config.max_model_len)
+        model = getattr(llm, "model_config", None) or llm.llm_engine.model_config
+        self.max_model_len = max_model_len or int(model.max_model_len)
 
     def prompt_tokens(self, messages: Sequence[Message]) -> list[int]:
         turns = [{"role": message.role, "content": message.content} for message in messages]

@@ -14,7 +14,7 @@ from mathcode_assets.llm.meter import Meter
 from mathcode_assets.llm.openai_compatible import OpenAICompatible, ServerConfig
 
 CONCURRENCY = 16
-MAX_ATTEMPTS = 9
+MAX_ATTEMPTS = 8
 
 
 def questions(n: int) -> Iterator[Request]:
@@ -32,6 +32,7 @@ def main(port: int, cache_folder: Path, output: Path, n: int, timeout_s: float) 
     config = ServerConfig(
         base_url=f"http://127.0.0.1:{port}/v1",
         concurrency=CONCURRENCY,
+        read_ahead=20,
         attempts=4,
         first_delay_s=0.02,
         max_delay_s=0.1,

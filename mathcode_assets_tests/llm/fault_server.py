@@ -92,7 +92,7 @@ class Server:
             ("500", 0.04),
             ("garbage", 0.04),
             ("half", 0.04),
-            ("hang", 0.004),
+            ("hang", 0.002),
         ]:
             if draw < share:
                 return fault

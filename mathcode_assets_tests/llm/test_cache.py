@@ -82,6 +82,25 @@ def test_hits_and_misses_keep_the_order_of_the_requests(window: int, n_known: in
     assert meter.run.cached + meter.run.answered == meter.run.requests == 50
 
 
+def test_a_long_row_of_hits_between_two_misses_is_not_read_ahead_of_the_first(tmp_path: Path) -> None:
+    run(tmp_path, [str(number) for number in range(5_000)], Echo(window=64))
+    questions = ["new", *(str(number) for number in range(5_000)), "newer"]
+    n_read = 0
+
+    def asked() -> Iterator[Request]:
+        nonlocal n_read
+        for question in questions:
+            n_read += 1
+            yield ask(question)
+
+    echo = Echo(window=64)  # waits for 64 misses, and would read everything to find them
+    with RequestCache(tmp_path) as cache:
+        for number, answer in enumerate(Cached(echo, Meter(cache=cache)).generate(asked())):
+            assert answer.text == f"re: {questions[number]}"
+            assert n_read - number <= 2_001
+    assert echo.asked == ["new", "newer"]
+
+
 def test_a_failure_that_may_pass_is_tried_again_until_its_attempts_are_used_up(tmp_path: Path) -> None:
     for attempt in range(1, 4):
         echo = Echo()

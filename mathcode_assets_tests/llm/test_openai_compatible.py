@@ -162,11 +162,13 @@ def test_a_response_that_is_no_completion_is_asked_again_and_of_unknown_billing(
         assert "unusable response" in y.error
 
 
-def test_answers_keep_the_order_of_the_requests_whatever_order_they_come_in() -> None:
+@pytest.mark.parametrize("concurrency", [3, 64])
+def test_answers_keep_the_order_of_the_requests_whatever_order_they_come_in(concurrency: int) -> None:
     with _serving({}) as server:
         server.is_uneven = True
-        answers = _generate(server, [_ask(str(number)) for number in range(60)])
-        assert [answer.text for answer in answers] == [f"re: {number}" for number in range(60)]
+        for _ in range(2):
+            answers = _generate(server, [_ask(str(number)) for number in range(150)], concurrency=concurrency)
+            assert [answer.text for answer in answers] == [f"re: {number}" for number in range(150)]
 
 
 def test_no_more_is_read_or_sent_than_the_window_while_nobody_takes_answers() -> None:
