@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from mathcode_assets.defs.drive import DriveReport
-from mathcode_assets.defs.workspace import Workspace
+if TYPE_CHECKING:  # tests of a model run in an environment without Dagster
+    from mathcode_assets.defs.drive import DriveReport
+    from mathcode_assets.defs.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -41,6 +43,7 @@ def drive(sources_file: Path, root: Path) -> BuiltLake:
     from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
     from mathcode_assets.defs.drive import Driver
     from mathcode_assets.defs.instance import open_instance
+    from mathcode_assets.defs.workspace import Workspace
 
     workspace = Workspace(load_sources(sources_file), str(root))
     with open_instance(root / ".dagster") as instance:

@@ -74,9 +74,7 @@ def drafts_of(answer: str, language: str) -> Iterator[Draft]:
                 yield from reader.read_fence(part)
             else:
                 yield from reader.read_line(part)
-    if reader.draft:
-        reader.draft.end = len(answer)
-        yield reader.draft
+    yield from reader.finish(len(answer))
 
 
 class _Reader:
@@ -170,10 +168,16 @@ class _Reader:
             self.draft.prose += [line.text for line in self.loose]
             self.loose = []
 
-    def _begin(self, start: int) -> Iterator[Draft]:
+    def finish(self, end: int) -> Iterator[Draft]:
+        """Give the draft that is being read, if there is one."""
         if self.draft:
-            self.draft.end = start
+            self.draft.end = end
+            if not self.draft.programs:
+                self.draft.prose += [line.text for line in self.loose]
             yield self.draft
+
+    def _begin(self, start: int) -> Iterator[Draft]:
+        yield from self.finish(start)
         self.draft, self.section, self.loose = Draft(start=start, end=start), None, []
 
     def _is_program(self, fence: Fence) -> bool:

@@ -101,8 +101,9 @@ def only_states_its_result(code: str) -> bool:
     """Whether a Python program prints nothing but literals, so that its output proves nothing.
 
     Syntactic: every print stands outside of branches and loops and shows literals, names bound once to a
-    literal, or a number type made of one (``Fraction(1, 3)``, ``round(70.94, 1)``), unless that takes a division
-    (``Fraction(4800, 120)``). A program may hide its result in other ways; this finds the ways models take.
+    literal, a number type made of one (``Fraction(1, 3)``, ``round(70.94, 1)``) unless that takes a division
+    (``Fraction(4800, 120)``), or what a function of the program returns whatever it is given. A program may hide
+    its result in other ways; this finds the ways models take.
     """
     tree = parsed(code)
     if tree is None:
@@ -148,7 +149,22 @@ def _literal_names(tree: ast.Module) -> set[str]:
             target = statement.targets[0]
             if isinstance(target, ast.Name) and stores.count(target.id) == 1 and _is_literal(statement.value, known):
                 known.add(target.id)
+        elif isinstance(statement, ast.FunctionDef) and _returns_a_literal(statement):
+            known.add(_called(statement.name))
     return known - parameters
+
+
+def _called(name: str) -> str:
+    """How a function that returns a literal is kept among the names of literals; no name of a variable."""
+    return f"{name}()"
+
+
+def _returns_a_literal(function: ast.FunctionDef) -> bool:
+    """Whether a function does nothing but return a literal, after a docstring perhaps."""
+    body = [node for node in function.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    if len(body) != 1 or not isinstance(body[0], ast.Return):
+        return False
+    return body[0].value is not None and _is_literal(body[0].value, set())
 
 
 def _is_literal(node: ast.expr, known: set[str]) -> bool:
@@ -165,6 +181,8 @@ def _is_literal(node: ast.expr, known: set[str]) -> bool:
             return _is_literal(right, known)
         case ast.Call(func=function, args=arguments, keywords=keywords):
             name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+            if isinstance(function, ast.Name) and _called(name) in known:
+                return True
             values = [*arguments, *(keyword.value for keyword in keywords)]
             if name in _FRACTIONS and not keywords and _is_reduced(arguments) is False:
                 return False  # Rational(4800, 120) works out 40

@@ -955,6 +955,76 @@ WHOLE = [
     ),
 ]
 
+# How a model of 135 million parameters failed, in other words: the kinds of failure are its own.
+SMALL_MODEL = [
+    Case(
+        name="function that returns the result whatever it is given",
+        answer="""\
+### Computation 2
+
+**Conditions needed:** A variable is uniform on [0, 1].
+
+**Computation expression:** $\\frac{1}{1000001} \\times 1.000001$
+
+**Computation result:** $1.010001$
+
+**Python code:**
+```python
+import math
+
+def mean_of_1000001(n):
+    return 1.010001
+
+n = 1000001
+print(mean_of_1000001(n))
+```
+""",
+        finish_reason="length",
+        rows=(
+            Row(
+                expression=r"\frac{1}{1000001} \times 1.000001",
+                result="1.010001",
+                code="import math\n\ndef mean_of_1000001(n):\n    return 1.010001\n\n"
+                "n = 1000001\nprint(mean_of_1000001(n))",
+                problem="constant_code",
+            ),
+        ),
+    ),
+    Case(
+        name="one sentence for ever under a header",
+        answer="### Computation 2\n\n" + "The inverse of 1 is 1.\n\n" * 30 + "The inv",
+        finish_reason="length",
+        rows=(Row(problem="truncated"),),
+    ),
+    Case(
+        name="digits for ever",
+        answer="### Computation 2\n\n**Conditions needed:** A cubic.\n\n**Computation expression:** $1" + "0" * 300,
+        finish_reason="length",
+        rows=(Row(expression="$1" + "0" * 300, problem="truncated"),),
+    ),
+    Case(
+        name="the example of the prompt told again",
+        answer="### Computation 2\n\nThe tank has a radius of 1.5 metres. The water it holds is $V = \\pi r^2 h$.",
+        rows=(Row(expression="V", result=r"\pi r^2 h", problem="no_code"),),
+    ),
+    Case(
+        name="headers over the same formula, no titles, no programs",
+        answer="### Computation 2\n\n$$\\frac{8}{8}=1$$\n\n### Computation 3\n\n$$\\frac{8}{8}=1$$\n\n"
+        "### Computation 4\n\n$$\\fr",
+        finish_reason="length",
+        rows=(
+            Row(expression=r"\frac{8}{8}", result="1", problem="no_code"),
+            Row(expression=r"\frac{8}{8}", result="1", problem="repeated"),
+            Row(problem="truncated"),
+        ),
+    ),
+    Case(
+        name="a fact about a number under a header",
+        answer="### Computation 1\n\nThe number 2188 has this property.",
+        rows=(Row(problem="no_code"),),
+    ),
+]
+
 CASES = [
     *((f"titles: {case.name}", case) for case in TITLES),
     *((f"untitled: {case.name}", case) for case in UNTITLED),
@@ -963,4 +1033,5 @@ CASES = [
     *((f"values: {case.name}", case) for case in VALUES),
     *((f"json: {case.name}", case) for case in JSON),
     *((f"whole: {case.name}", case) for case in WHOLE),
+    *((f"small model: {case.name}", case) for case in SMALL_MODEL),
 ]
