@@ -211,7 +211,8 @@ def _is_polynomial(node: Node) -> bool:
 
 def _can_be_worked_out(left: Node, right: Node) -> bool:
     """Whether polynomials differ by expanding, factoring or collecting like terms, judged by their form."""
-    if not isinstance(right, Add) and not _has_like_terms(left):
+    is_monomial = not any(isinstance(part, Add) for part in walk(right))
+    if is_monomial and not _has_like_terms(left):
         return False
     if _has_structure(left) or _has_structure(right):
         return True
