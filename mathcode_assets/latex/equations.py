@@ -60,7 +60,6 @@ _ARROWS = [
     "vee",
     "otimes",
     "oplus",
-    "circ",
     "perp",
 ]
 _SIGN = re.compile(

@@ -55,6 +55,8 @@ def named_letter(parser: Parser) -> Node:
             raise LatexSyntaxError(token.start, "an undefined function")
     if name == "d" and _is_differential(parser):
         raise LatexSyntaxError(token.start, "a differential")
+    if parser.peek().text == "[" and token.text == "E":
+        raise LatexSyntaxError(token.start, "an undefined function")
     whole = token._replace(end=end)
     return letter(parser, whole, None if name == token.text else name)
 

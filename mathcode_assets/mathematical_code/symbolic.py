@@ -19,7 +19,7 @@ from mathcode_assets.latex.parser import Formula, parse, unknown_letters
 from mathcode_assets.latex.spans import MathSpan, find_math
 from mathcode_assets.llm.generator import Completion, Request
 from mathcode_assets.mathematical_code.symbolic_program import write_program
-from mathcode_assets.mathematical_code.symbolic_rules import has_calculus, is_computation, is_literal
+from mathcode_assets.mathematical_code.symbolic_rules import has_calculus, is_algebraic, is_computation, is_literal
 
 NAME = "symbolic@1"
 NO_COMPUTATIONS = "No computations."
@@ -33,14 +33,15 @@ _CALL = re.compile(
     r"(?<![\\a-zA-Z])([A-Za-z])\s*(?:\\left\s*)?\(\s*(?:[a-zA-Z]|\\[a-z]+)\s*(?:\\right\s*)?\)\s*(?:&\s*)?="
 )
 # Words that say an equation is to be solved, or holds under a condition.
-_CUES = re.compile(
-    r"\b(?:[Ss]olv|[Ss]olution|[Ss]atisf|roots?\b of|[Rr]oots of|if and only if|iff\b|equivalent to|such that|[Ii]f \$)"
-)
+_CUES = re.compile(r"\b(?:[Ss]olve|[Ss]olving|[Ss]atisf|if and only if|iff\b|equivalent to|such that)")
 _ANSWER = re.compile(r"\s*(?:\\\\|\$|,|\.|;|\s){0,6}\$\s*[a-z]\s*=\s*-?[\d\\]")
 # Without any of these, e is a letter like another.
 _EXPONENTIAL = re.compile(r"e\s*\^|\\ln(?![a-z])|\\exp|\bexp\b|Euler|exponential|natural log")
 # Letters in these fonts are sets, ideals, families: no numbers.
 _NO_NUMBER = re.compile(r"\\math(?:cal|frak|scr|bb)|\\aleph")
+# Legendre symbols look like fractions in parentheses.
+_RESIDUES = re.compile(r"Legendre|Jacobi|[Rr]esidue|\\equiv")
+_LEGENDRE = re.compile(r"-?\s*\\left\(\s*\\frac\s*\{[^{}]*\}\s*\{[^{}]*\}\s*\\right\)")
 # `(123)(13)`: cycles of a permutation, not a product of numbers.
 _CYCLES = re.compile(r"(?:\[?(?:\(\d\d+\))+\]?(?:\^\{?\d\}?)?)+")
 # Where letters stand for elements of groups, rings, modules or residues, reading them as numbers means nothing.
@@ -51,7 +52,7 @@ _ALGEBRA = re.compile(
     r"|homomorphism|isomorphi|modules?\b|ideals?\b|idempotent|noncommut|non-commut|conjugacy|abelian|[Ll]ie algebra"
     r"|[Ll]ie group|finite field|residue|modulo\b|tensor|functor|lattices?\b|It[oô]\b|Boolean|[Gg]rassmann"
     r"|associative algebra|bilinear|cohomolog)"
-    r"|\\mathbb\s*\{?\s*[ZF]\s*\}?\s*_|\\pmod|\\bmod|\\equiv"
+    r"|\\mathbb\s*\{?\s*[ZF]\s*\}?\s*_|\\pmod|\\bmod"
 )
 
 
@@ -111,16 +112,21 @@ def translate_passage(text: str) -> list[SymbolicComputation]:
         match.group(1) for span in spans for match in _CALL.finditer(text, span.inner_start, span.inner_end)
     )
     letters = frozenset() if _EXPONENTIAL.search(text) else frozenset("e")
-    is_about_numbers = _ALGEBRA.search(text) is None
+    has_residues = _RESIDUES.search(text) is not None
+    is_about_algebra = _ALGEBRA.search(text) is not None
     found: dict[tuple[str, str], SymbolicComputation] = {}
     for span in spans:
         for equation in find_equations(text, span):
             for left, right in _pairs(text, equation, functions, letters):
                 if _has_ambiguous_log(left, right):
                     continue
-                if free_symbols(left.root) and not (is_about_numbers and _is_general(text, span, left, right)):
+                if free_symbols(left.root) and not _is_general(text, span, left, right):
                     continue
-                if _CYCLES.fullmatch(left.operand.source):
+                if is_about_algebra and is_algebraic(left.root, right.root):
+                    continue
+                if _CYCLES.fullmatch(left.operand.source) or (
+                    has_residues and _LEGENDRE.fullmatch(left.operand.source)
+                ):
                     continue
                 computation = _computation(text, span, left, right)
                 found.setdefault((computation.expression, computation.result), computation)
@@ -132,7 +138,7 @@ def _is_general(text: str, span: MathSpan, left: _Side, right: _Side) -> bool:
     if _NO_NUMBER.search(left.operand.source) or _NO_NUMBER.search(right.operand.source):
         return False
     return has_calculus(left.root) or not (
-        _CUES.search(text, max(0, span.start - 250), span.start) is not None
+        _CUES.search(text, max(0, span.start - 120), span.start) is not None
         or _ANSWER.match(text, span.end) is not None
     )
 

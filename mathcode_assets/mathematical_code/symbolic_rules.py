@@ -111,7 +111,7 @@ def _is_calculus(left: Node, symbols: frozenset[str], stated: frozenset[str], ki
 def _is_worked_out(left: Node, right: Node) -> bool:
     """Whether a left side in unknowns holds nothing to work out: a power or magnitude of one, or ``ff = f``."""
     if isinstance(left, Power) and isinstance(left.base, Symbol):
-        return isinstance(right, Symbol | Power)
+        return isinstance(right, Symbol) or (isinstance(right, Power) and isinstance(right.base, Symbol))
     if isinstance(left, Call) and left.name == "Abs" and isinstance(left.arguments[0], Symbol):
         return True
     is_letters = isinstance(left, Multiply) and all(isinstance(factor, Symbol) for factor, _ in left.factors)
@@ -131,6 +131,38 @@ def _has_letter_matrix(node: Node) -> bool:
 def has_calculus(node: Node) -> bool:
     """Whether an integral, sum, product, limit or derivative is still to be worked out."""
     return any(isinstance(part, Call) and part.name in _CALCULUS for part in walk(node))
+
+
+def is_algebraic(left: Node, right: Node) -> bool:
+    """Whether an equation may be about elements of a group or ring: reading its letters as numbers proves nothing.
+
+    That is, both sides are products of letters without numbers (their order may matter), or a sum stands under an
+    exponent in letters (the rule may hold in one characteristic only).
+    """
+    if not free_symbols(left):
+        return False
+    parts = [*walk(left), *walk(right)]
+    if any(isinstance(part, Power) and isinstance(part.base, Add) and free_symbols(part.exponent) for part in parts):
+        return True
+    if not any(isinstance(part, Add) and _is_factor(part, left, right) for part in parts):
+        return not any(isinstance(part, Call) for part in parts) and not _has_coefficient(left)
+    return False
+
+
+def _is_factor(part: Add, left: Node, right: Node) -> bool:
+    """Whether a sum stands outside exponents."""
+    return any(part is inner for side in (left, right) for inner in _outside_exponents(side))
+
+
+def _outside_exponents(node: Node) -> list[Node]:
+    if isinstance(node, Power):
+        return [node, *_outside_exponents(node.base)]
+    return [node, *(inner for child in children(node) for inner in _outside_exponents(child))]
+
+
+def _has_coefficient(node: Node) -> bool:
+    """Whether a number stands outside exponents."""
+    return any(isinstance(part, Number | Constant) for part in _outside_exponents(node))
 
 
 def _has_unclear_root(node: Node) -> bool:
@@ -179,6 +211,9 @@ def _is_polynomial(node: Node) -> bool:
 
 def _can_be_worked_out(left: Node, right: Node) -> bool:
     """Whether polynomials differ by expanding, factoring or collecting like terms, judged by their form."""
+    is_monomial = not any(isinstance(part, Add) for part in walk(right))
+    if is_monomial and not _has_like_terms(left):
+        return False
     if _has_structure(left) or _has_structure(right):
         return True
     left_terms, right_terms = _terms(left), _terms(right)
@@ -186,6 +221,27 @@ def _can_be_worked_out(left: Node, right: Node) -> bool:
         return False
     kinds = {free_symbols(term) for term in (*left_terms, *right_terms)}
     return len(kinds) == 1
+
+
+def _has_like_terms(node: Node) -> bool:
+    """Whether all terms of a sum hold the same letters equally often, and no number stands alone in a sum."""
+    sums = [part for part in walk(node) if isinstance(part, Add)]
+    if any(not free_symbols(term) for part in sums for term in part.terms):
+        return False
+    return not isinstance(node, Add) or len({tuple(sorted(_degrees(term).items())) for term in node.terms}) == 1
+
+
+def _degrees(node: Node) -> Counter[str]:
+    """How often each letter is a factor of a term."""
+    if isinstance(node, Power) and isinstance(node.exponent, Number) and node.exponent.is_integer:
+        times = min(int(node.exponent.text[:4]), 1_000)
+        return Counter({name: count * times for name, count in _degrees(node.base).items()})
+    if isinstance(node, Symbol):
+        return Counter((node.name,))
+    total: Counter[str] = Counter()
+    for child in children(node):
+        total += _degrees(child)
+    return total
 
 
 def _has_structure(node: Node) -> bool:
