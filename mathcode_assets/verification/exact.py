@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from mathcode_assets.verification.values import Add, Call, Mul, Number, Pow, Scalar, Sequence, Symbol, Value, renamed
+from mathcode_assets.verification.values import Add, Call, Mul, Number, Pow, Scalar, Sequence, Symbol, Value, mentions, renamed
 
 MAX_BITS = 20_000  # of a numerator or denominator
 MAX_FACTORIAL = 1_500
@@ -139,8 +139,8 @@ def _series(node: Call) -> Fraction:
     if len(limits) != 1 or not isinstance(limits[0], Sequence) or len(limits[0].items) != 3:
         raise NotExact
     index, low, high = limits[0].items
-    if not isinstance(index, Symbol):
-        raise NotExact
+    if not isinstance(index, Symbol) or mentions(body, frozenset({"Sum", "Product"})):
+        raise NotExact  # a sum in a sum multiplies the cost
     start = _integer(_exact(low), -MAX_FACTORIAL, 10**9)
     stop = _integer(_exact(high), -MAX_FACTORIAL, start + MAX_TERMS)
     value = Fraction(int(node.name == "Product"))

@@ -28,6 +28,8 @@ from mathcode_assets.verification.values import (
 )
 
 MAX_LINES = 200
+MAX_LABELS = 3  # one after another: "Result: x = 42"
+MAX_LABELLED_CHARS = 2_000  # of a line with a label
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?\Z", re.ASCII)
@@ -144,9 +146,11 @@ def read_line(line: str, depth: int = 0) -> Printed:
     whole = bare_value(line)
     if whole is not None:
         return whole
-    depths = depth_of(line)
-    separators = [found for found in _SAYS.finditer(line) if depths[found.start()] == 0]
-    for found in separators if depth < 4 else []:
+    separators: list[re.Match[str]] = []
+    if depth < MAX_LABELS and len(line) <= MAX_LABELLED_CHARS:
+        depths = depth_of(line)
+        separators = [found for found in _SAYS.finditer(line) if depths[found.start()] == 0]
+    for found in separators if len(separators) <= 6 else separators[-3:]:
         label, rest = line[: found.start()].strip(), line[found.end() :].strip()
         if not label or not rest:
             continue

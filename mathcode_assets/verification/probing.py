@@ -15,7 +15,7 @@ from typing import Any
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
 from mathcode_assets.verification.findings import CONFIRMING_DIGITS, FULL_DIGITS, NEAR_MISS, NOISE, Finding
 from mathcode_assets.verification.numeric import Evaluation
-from mathcode_assets.verification.special_functions import DIGITS, MP, Undefined, to_mpf
+from mathcode_assets.verification.special_functions import DIGITS, MP, TooCostly, Undefined, to_mpf
 from mathcode_assets.verification.values import (
     MINUS_ONE,
     Add,
@@ -150,6 +150,8 @@ class _Prober:
         for point in at:
             try:
                 sample = self._sample(point, is_real)
+            except TooCostly:
+                return Finding(UNVERIFIABLE, "too_costly")
             except (Undefined, RecursionError, OverflowError, ZeroDivisionError):
                 continue
             is_approximate |= sample.is_approximate

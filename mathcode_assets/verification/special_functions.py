@@ -22,6 +22,10 @@ class Undefined(ValueError):
     """The expression has no (real) value at the point, or one beyond the bounds."""
 
 
+class TooCostly(Undefined):
+    """The evaluation went over its cost: other points would cost as much."""
+
+
 def to_mpf(value: Fraction) -> Any:
     """A rational at the context's precision."""
     if value.denominator == 1:
