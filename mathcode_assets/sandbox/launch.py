@@ -45,6 +45,7 @@ WORKER_FILES = (
     "sandbox/__init__.py",
     "sandbox/worker.py",
     "sandbox/confinement.py",
+    "sandbox/program.py",
     "sandbox/warming.py",
 )
 
