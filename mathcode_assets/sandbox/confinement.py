@@ -63,13 +63,20 @@ def landlock_abi() -> int:
     return max(0, LIBC.syscall(SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
-def restrict_files(readable: Sequence[str], scratch: str) -> None:
+def restrict_files(readable: Sequence[str], scratch: str, *, is_required: bool) -> None:
     """Landlock: read beneath some paths, write beneath one; no TCP, no signals and abstract sockets to the outside.
 
     What the kernel's ABI does not know yet is left to seccomp and the namespaces.
+
+    Raises:
+        OSError: the kernel has no Landlock, and it is required.
     """
     abi = landlock_abi()
     if not abi:
+        if is_required:
+            raise OSError(
+                "Landlock is missing: it needs Linux 5.13, and to be in the kernel's list of security modules"
+            )
         return
     n_rights = 13 + (abi >= 2) + (abi >= 3) + (abi >= 5)
     handled = (1 << n_rights) - 1

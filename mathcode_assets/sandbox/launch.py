@@ -46,6 +46,7 @@ WORKER_FILES = (
     "sandbox/worker.py",
     "sandbox/confinement.py",
     "sandbox/program.py",
+    "sandbox/scratch.py",
     "sandbox/warming.py",
 )
 

@@ -20,7 +20,6 @@ import json
 import math
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -30,6 +29,7 @@ from typing import Any
 
 from mathcode_assets.sandbox import confinement
 from mathcode_assets.sandbox.program import FILE_NAME, fresh_interpreter_state, run_snippet
+from mathcode_assets.sandbox.scratch import is_too_full, remove_tree
 from mathcode_assets.sandbox.warming import warm
 
 # Cheap modules that mathematical programs import.
@@ -144,7 +144,7 @@ def run_one(control: socket.socket, lifeline: int, config: Config, request: Conf
         os.kill(init, signal.SIGKILL)
         os.waitpid(init, 0)
     else:
-        shutil.rmtree(request["scratch"], ignore_errors=True)
+        remove_tree(request["scratch"])
     used = {"cpu_s": usage.ru_utime + usage.ru_stime, "peak_kib": usage.ru_maxrss, "wall_s": wall_s}
     send(control, {"done": status, "ended": ended, **used})
     return None
@@ -170,29 +170,13 @@ def wait_for(pidfd: int, control: socket.socket, lifeline: int, config: Config, 
             ended = (TIMEOUT, "the supervisor is gone")
         elif time.monotonic() >= deadline:
             ended = (TIMEOUT, f"wall clock over {config['wall_s']:g} s")
-        elif not config["namespaces"] and is_too_full(scratch, config["file_bytes"], config["n_files"]):
+        elif not config["namespaces"] and is_too_full(scratch, n_bytes=config["file_bytes"], n_files=config["n_files"]):
             ended = (OUTPUT_LIMIT, f"files over {config['file_bytes']} bytes or {config['n_files']} in number")
         if ended:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             select.select([pidfd], [], [])
             return ended
-
-
-def is_too_full(folder: str, n_bytes: int, n_files: int) -> bool:
-    """Whether a private directory holds more than it may; where a file system in memory does not see to it."""
-    folders = [folder]
-    while folders:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    n_files -= 1
-                    n_bytes -= entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                if n_files < 0 or n_bytes < 0:
-                    return True
-    return False
 
 
 def confine(config: Config, request: Config, fds: list[int], parent: int) -> str:
@@ -215,7 +199,8 @@ def confine(config: Config, request: Config, fds: list[int], parent: int) -> str
         n_processes=config["n_processes"],
     )
     confinement.drop_privileges()
-    confinement.restrict_files(config["readable"], scratch)
+    # Without namespaces nothing else stands before the host's files.
+    confinement.restrict_files(config["readable"], scratch, is_required=not config["namespaces"])
     fresh_interpreter_state(scratch)
     confinement.filter_system_calls(config["program"], config["own_pid"])
     # Last: until here a failure can still be reported.

@@ -393,6 +393,8 @@ HOSTILE = (
     Case(name="kill_everyone", code=attempt("os.kill(-1, 9)", "import os"), stdout=STOPPED),
     Case(name="kill_parent", code=attempt("os.kill(os.getppid() or 1, 9)", "import os"), stdout=STOPPED),
     Case(name="kill_first", code=attempt("os.kill(1, 9)", "import os"), stdout=STOPPED),
+    Case(name="signal_by_owner", code=attempt("fcntl.fcntl(0, 8, 1)", "import fcntl"), stdout=STOPPED),
+    Case(name="signal_by_kernel", code=attempt("fcntl.fcntl(0, 10, 9)", "import fcntl"), stdout=STOPPED),
     Case(name="priority", code=attempt("os.setpriority(os.PRIO_PROCESS, 0, -5)", "import os"), stdout=STOPPED),
     Case(name="affinity", code=attempt("os.sched_setaffinity(0, {0})", "import os"), stdout=STOPPED),
     Case(
