@@ -88,7 +88,7 @@ def main() -> None:
             batch = [codes[number % len(codes)] for number in range(n_snippets)]
             for name, seconds, ratio in measured(ways, batch, arguments.rounds):
                 per_snippet = seconds / n_snippets
-                print(f"{kind:<9}{name:<20}{per_snippet * 1000:13.1f}{1 / per_snippet:12.0f}{ratio:12.2f}")
+                print(f"{kind:<9}{name:<20}{per_snippet * 1000:13.1f}{1 / per_snippet:12.0f}{ratio:12.2f}", flush=True)
 
 
 def measured(
