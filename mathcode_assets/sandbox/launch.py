@@ -45,6 +45,8 @@ WORKER_FILES = (
     "sandbox/__init__.py",
     "sandbox/worker.py",
     "sandbox/confinement.py",
+    "sandbox/program.py",
+    "sandbox/scratch.py",
     "sandbox/warming.py",
 )
 

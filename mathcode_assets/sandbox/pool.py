@@ -34,7 +34,6 @@ from the system (`default_rng()`), and addresses in default representations (`<o
 from __future__ import annotations
 
 import selectors
-import shutil
 import socket
 import tempfile
 import time
@@ -46,6 +45,7 @@ from types import TracebackType
 
 from mathcode_assets.sandbox import snippets as words
 from mathcode_assets.sandbox.launch import LANDLOCK, NAMESPACE, TIERS, SandboxUnavailable
+from mathcode_assets.sandbox.scratch import remove_tree
 from mathcode_assets.sandbox.snippets import Execution, Limits, Snippet, refusal, rejection
 from mathcode_assets.sandbox.supervisor import TICK_S, Job, Worker
 
@@ -120,7 +120,7 @@ class Sandbox:
             worker.close()
         self._workers.clear()
         self._selector.close()
-        shutil.rmtree(self._root, ignore_errors=True)
+        remove_tree(str(self._root))
 
     def run(self, snippets: Iterable[Snippet]) -> Iterator[Execution]:
         """One execution for each snippet, in order, as they come; snippets are taken from the input as needed.

@@ -20,8 +20,8 @@ from typing import Any
 
 from mathcode_assets.sandbox import snippets as words
 from mathcode_assets.sandbox.launch import SCRATCH, Launch, SandboxUnavailable, end, launch, log_tail, sealed_file
+from mathcode_assets.sandbox.program import UNCAUGHT, UNCAUGHT_MEMORY, UNCAUGHT_REFUSAL
 from mathcode_assets.sandbox.snippets import Execution, Limits, Snippet
-from mathcode_assets.sandbox.worker import UNCAUGHT, UNCAUGHT_MEMORY, UNCAUGHT_REFUSAL
 
 # A worker that says nothing for this long after the wall limit is ended with its snippet.
 GRACE_S = 10.0
