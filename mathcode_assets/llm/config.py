@@ -62,7 +62,7 @@ class GeneratorConfig:
     base_url: str = ""
     api_key_env: str = "OPENAI_API_KEY"
     replay: str = ""
-    parameters: Parameters = field(default_factory=Parameters)
+    parameters: Parameters = field(default_factory=lambda: Parameters(max_tokens=2048))
     limits: Limits = field(default_factory=Limits)
     engine: EngineConfig = field(default_factory=EngineConfig)
     prices: Prices = field(default_factory=Prices)
