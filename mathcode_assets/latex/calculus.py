@@ -57,9 +57,11 @@ def _derivative_operator(parser: Parser) -> tuple[list[Token], list[tuple[Token,
     order, body = _order(above[0][1:])
     variables: list[tuple[Token, int]] = []
     rest = below[0]
+    if len(rest) < 2 or rest[1].kind != SYMBOL:
+        return None
     while rest:
         if len(rest) < 2 or not _is_d(rest[0]) or rest[1].kind != SYMBOL:
-            return None
+            raise parser.error("a derivative of unclear meaning")
         count, after = _order(rest[2:])
         variables.append((rest[1], count))
         rest = after
@@ -255,6 +257,7 @@ def limit(parser: Parser) -> Node:
         target = parser.additive()
     parser.expect("}")
     body = parser.require_value(parser.product())
+    parser.refuse_indexed(variable, body)
     return Call("Limit", (body, variable, parser.require_value(target), *side))
 
 

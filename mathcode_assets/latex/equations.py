@@ -60,7 +60,6 @@ _ARROWS = [
     "vee",
     "otimes",
     "oplus",
-    "circ",
     "perp",
 ]
 _SIGN = re.compile(
@@ -68,11 +67,13 @@ _SIGN = re.compile(
     r"|\\[a-zA-Z]+|\\.|:=|<=|>=|!=|==|[=<>≤≥≠≈∈≡{}()\[\],;&:]"
 )
 _SPACING = re.compile(r"(?:[\s~]|\\[,;:!> ]|\\(?:displaystyle|textstyle|limits|nonumber)(?![a-zA-Z]))*")
-_UNIT = re.compile(r"\\(?:text|mbox|textrm)\s*\{\s*[a-zA-Z°/^0-9·. ]{1,15}\}")
+# A unit, or signs that a typesetter put into a text box: no border between formulas.
+_NO_WORDS = re.compile(r"\\(?:text|mbox|textrm)\s*\{(?:\s*[a-zA-Z°/^0-9·. ]{1,15}|[^a-zA-Z{}]*)\}")
 _NEXT_RELATION = re.compile(r"(?:\s|&|\\[,;:! ])*(?:=|\\approx|\\simeq|≈|\+)")
 # A remark at the end of a row: `..., \quad \text{by definition} \\ &= ...`
 _REMARK = re.compile(
-    r"[,;.]?\s*(?:(?:\\q?quad|\\[,;: ]|&|\\hspace\*?\{[^{}]*\})\s*){0,6}\\(?:text|mbox|textrm)\s*\{[^{}$]{0,200}\}\s*(?=\\\\)"
+    r"[,;.]?\s*(?:(?:\\q?quad|\\[,;: ]|&|\\hspace\*?\{[^{}]*\})\s*){0,6}"
+    r"\\(?:text|mbox|textrm)\s*\{[^{}$]{0,200}\}\s*(?=\\\\)"
 )
 
 
@@ -122,7 +123,7 @@ def find_equations(text: str, span: MathSpan) -> Iterator[Equation]:
         elif depth == 0 and (sign in (";", ":") or (sign == "," and source[match.end() : match.end() + 1] in " \n\\~")):
             if source[match.end() : match.end() + 1] != "\\" or source[match.end() + 1 : match.end() + 2] not in "!":
                 cuts.append((*match.span(), ""))
-        elif depth == 0 and sign[0] == "\\" and sign[1:] in _ARROWS and not _UNIT.match(source, match.start()):
+        elif depth == 0 and sign[0] == "\\" and sign[1:] in _ARROWS and not _NO_WORDS.match(source, match.start()):
             cuts.append((match.start(), _skipped(source, match), ""))
     yield from _chains(source, cuts, span.inner_start)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mathcode_assets.latex import calculus, delimited
 from mathcode_assets.latex.cursor import Cursor
 from mathcode_assets.latex.functions import function_call
-from mathcode_assets.latex.letters import is_euler, is_imaginary, letter, named_letter
+from mathcode_assets.latex.letters import is_euler, is_imaginary, is_lone_argument, letter, named_letter
 from mathcode_assets.latex.nodes import (
     Add,
     Call,
@@ -21,8 +21,15 @@ from mathcode_assets.latex.nodes import (
     Text,
     free_symbols,
 )
+from mathcode_assets.latex.refusals import (
+    check_after_decimal,
+    check_after_slash,
+    refuse_brackets,
+    refuse_marks,
+    refuse_vectors,
+)
 from mathcode_assets.latex.tokens import BEGIN, COMMAND, EOF, FUNCTION, NUMBER, PUNCTUATION, SYMBOL, Token
-from mathcode_assets.latex.vocabulary import ACCENTS, BINOMIALS, BOLD, CONSTANTS, FRACTIONS, NUMBER_SETS
+from mathcode_assets.latex.vocabulary import ACCENTS, BINOMIALS, CONSTANTS, FRACTIONS, NUMBER_SETS
 
 # Groups, fractions and the like inside one another. Each level takes some eight Python frames of the 1,000.
 MAX_DEPTH = 40
@@ -30,7 +37,7 @@ MAX_DEPTH = 40
 _PRODUCT_SIGNS = frozenset(("*", "cdot", "times", "ast", "bullet"))
 _QUOTIENT_SIGNS = frozenset(("/", "div"))
 _SET_SIGNS = {"cup": "Union", "cap": "Intersection", "setminus": "Complement"}
-_NAMED_FUNCTIONS = frozenset("fghFGH")
+_NAMED_FUNCTIONS = frozenset((*"fghFGHE", "phi", "varphi", "psi", "Phi", "Psi", "Delta"))
 _FACTORS = frozenset(
     (*CONSTANTS, *FRACTIONS, *BINOMIALS, *ACCENTS, *delimited.PAIRS, *calculus.READERS, "sqrt", "boxed")
 )
@@ -95,7 +102,7 @@ class Parser(Cursor):
                     break
                 self.advance()
                 divides = token.text in _QUOTIENT_SIGNS
-                self._refuse_vectors(token, factors[-1][0])
+                refuse_vectors(self, token, factors[-1][0])
                 factor = Negate(self.suffixed()) if self._signs() else self.suffixed()
                 factors.append((factor, divides))
             elif token.kind in (PUNCTUATION, COMMAND) and token.text in ("bmod", "mod"):
@@ -103,8 +110,9 @@ class Parser(Cursor):
                 value = _multiplied(factors)
                 factors = [(Call("Mod", (value, self.suffixed())), False)]
             elif self.starts_factor(token):
-                self._check_after_slash(factors, token)
-                self._check_after_decimal(token)
+                check_after_slash(self, factors, token)
+                check_after_decimal(self, token)
+                refuse_brackets(self, token)
                 factors.append((self.suffixed(), False))
             else:
                 break
@@ -123,28 +131,6 @@ class Parser(Cursor):
             negative ^= self.advance().text == "-"
         return negative
 
-    def _refuse_vectors(self, sign: Token, left: Node) -> None:
-        """Refuses a sign that may be a dot or cross product: a letter with an arrow or in bold beside it."""
-        after = self.peek()
-        has_arrow = after.text in ("vec", "overrightarrow", "hat") and after.kind == COMMAND
-        is_left_vector = isinstance(left, Symbol) and left.name in self.vectors
-        if sign.text in ("cdot", "times", "bullet") and (has_arrow or after.font in BOLD or is_left_vector):
-            raise self.error("a product of vectors")
-
-    def _check_after_slash(self, factors: list[tuple[Node, bool]], token: Token) -> None:
-        """Refuses what follows ``a/b`` without a sign, except a parenthesis after two integers."""
-        if not factors[-1][1]:
-            return
-        is_half = len(factors) == 2 and all(isinstance(factor, Number) and factor.is_integer for factor, _ in factors)
-        if not (is_half and token.text == "("):
-            raise self.error("a factor behind a slash")
-
-    def _check_after_decimal(self, token: Token) -> None:
-        """Refuses ``0.57\\, \\frac{2}{3}``: two values side by side, or a product?"""
-        before = self.tokens[self.position - 1]
-        if before.kind == NUMBER and token.text in FRACTIONS and "\\" in self.source[before.end : token.start]:
-            raise self.error("a number beside a number")
-
     def suffixed(self) -> Node:
         """A value with its powers, factorials, percent and degree signs."""
         first = self.position
@@ -160,6 +146,9 @@ class Parser(Cursor):
                     raise self.error("a power of a power without braces")
                 self.advance()
                 node, has_power = self._power(node), True
+                is_function = self.tokens[first].text in self.functions and self.position > first + 1
+                if is_function and self.peek().text == "(":
+                    raise self.error("an undefined function")
             elif token.text == "!" and token.kind == PUNCTUATION:
                 if has_power or self.peek(1).text == "!":
                     raise self.error("a factorial of unclear extent")
@@ -189,6 +178,7 @@ class Parser(Cursor):
                 self.position += 3
                 return Call("transpose", (base,))
         self.require_value(base)
+        refuse_marks(self, base)
         negative = self.accept("-")
         exponent = self.argument(is_exponent=True)
         self.require_value(exponent)
@@ -260,6 +250,8 @@ class Parser(Cursor):
         if name in CONSTANTS:
             self.advance()
             self.has_pi |= name == "pi" and not self.angles
+            if self.peek().text == "(" and is_lone_argument(self):
+                raise self.error("an undefined function")
             return Constant(CONSTANTS[name])
         if name in NUMBER_SETS.values():
             self.advance()
@@ -375,7 +367,8 @@ class Parser(Cursor):
     def refuse_indexed(self, index: Symbol, body: Node) -> None:
         """Fails if a name in a body has the index in its subscript: ``a_k`` in a sum over k."""
         for name in free_symbols(body):
-            if index.name in name.split("_")[1:]:
+            marks = name.split("_")[1:]
+            if index.name in marks or any(len(mark) <= 3 and index.name in mark for mark in marks):
                 raise self.error("an indexed family")
 
     def require_value(self, node: Node) -> Node:

@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mathcode_assets.latex.nodes import Call, Constant, LatexSyntaxError, Node, Symbol
+from mathcode_assets.latex.nodes import Call, Constant, LatexSyntaxError, Node, Symbol, free_symbols
 from mathcode_assets.latex.tokens import COMMAND, NUMBER, PUNCTUATION, SYMBOL, TEXT, Token
 from mathcode_assets.latex.vocabulary import BOLD, RELATIONS, python_name
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mathcode_assets.latex.grammar import Parser
 
 _BESIDE_E = frozenset("abcdfgh")
+# Letters behind a d that make it a differential.
+_DIFFERENTIALS = frozenset("rstuvwxyzRSTUVWXYZ")
 _SPELLED = {"+": "plus", "-": "minus", ",": "", "'": "prime"}
 
 
@@ -46,12 +48,40 @@ def named_letter(parser: Parser) -> Node:
     if parser.peek().text == "(" and parser.peek().kind == PUNCTUATION:
         if name == "Gamma" or (name == "zeta" and "zeta" not in parser.functions):
             argument = parser.require_value(parser.primary())
+            if name == "zeta" and free_symbols(argument):
+                raise LatexSyntaxError(token.start, "an undefined function")
             return Call(name.lower(), (argument,))
-        lone = parser.peek(2).text == ")" and parser.peek(1).kind in (SYMBOL, NUMBER)
-        if lone or primes or name in parser.functions or token.text in parser.functions:
+        if is_lone_argument(parser) or primes or name in parser.functions or token.text in parser.functions:
             raise LatexSyntaxError(token.start, "an undefined function")
+    if name == "d" and _is_differential(parser):
+        raise LatexSyntaxError(token.start, "a differential")
+    if parser.peek().text == "[" and token.text == "E":
+        raise LatexSyntaxError(token.start, "an undefined function")
     whole = token._replace(end=end)
     return letter(parser, whole, None if name == token.text else name)
+
+
+def _is_differential(parser: Parser) -> bool:
+    """Whether a d, just read, is that of ``dx`` or ``d(xy)`` and not an unknown."""
+    after = parser.peek()
+    if after.kind == SYMBOL:
+        return after.text in _DIFFERENTIALS or len(after.text) > 1
+    names = {token.text for token in parser.tokens if token.kind == SYMBOL}
+    return after.text == "(" and not names & {"a", "b", "c"}
+
+
+def is_lone_argument(parser: Parser) -> bool:
+    """Whether the parenthesis that follows holds one number, or one letter with its marks, and nothing else."""
+    if parser.peek(1).kind == NUMBER:
+        return parser.peek(2).text == ")"
+    if parser.peek(1).kind != SYMBOL:
+        return False
+    ahead = 2
+    if parser.peek(ahead).text == "_":
+        ahead += 4 if parser.peek(ahead + 1).text == "{" else 2
+    while parser.peek(ahead).text == "'":
+        ahead += 1
+    return parser.peek(ahead).text == ")"
 
 
 def _primes(parser: Parser) -> int:

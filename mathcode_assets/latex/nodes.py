@@ -158,7 +158,7 @@ def free_symbols(node: Node) -> frozenset[str]:
             return frozenset((name,))
         case Call("Sum" | "Product", (body, Sequence((Symbol(index), *bounds)))):
             return _union(*bounds) | (free_symbols(body) - {index})
-        case Call("Integral", (body, Sequence((Symbol(variable), *bounds)))):
+        case Call("Integral", (body, Sequence((Symbol(variable), *bounds)))) if bounds:
             return _union(*bounds) | (free_symbols(body) - {variable})
         case Call("Limit", (body, Symbol(variable), *target)):
             return _union(*target) | (free_symbols(body) - {variable})

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mathcode_assets.latex.parser import parse
 from mathcode_assets.latex.nodes import (
     Add,
     Call,
@@ -26,6 +25,7 @@ from mathcode_assets.latex.nodes import (
     Symbol,
     Text,
 )
+from mathcode_assets.latex.parser import parse
 
 _ADD, _MULTIPLY, _SIGN, _POWER, _ATOM = range(5)
 _INTEGER, _FLOAT, _SYMPY = "integer", "float", "sympy"

@@ -26,14 +26,14 @@ _WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
 
 
 class MathSpan(NamedTuple):
-    """One piece of mathematics.
+    r"""One piece of mathematics.
 
     Attributes:
         start: first character of the opening delimiter.
         end: one after the closing delimiter.
         inner_start: first character between the delimiters.
         inner_end: one after the last.
-        kind: ``$``, ``$$``, ``\\(``, ``\\[`` or the name of the environment.
+        kind: ``$``, ``$$``, ``\(``, ``\[`` or the name of the environment.
     """
 
     start: int
@@ -104,9 +104,9 @@ def _opened(match: re.Match[str], begin: str | None) -> _Opener | None:
 
 def _is_money(text: str, start: int, end: int) -> bool:
     """Whether what stands between two dollars is prose between two prices."""
-    if start == end:
-        return True
     inner = text[start:end]
+    if not inner.strip():
+        return True
     has_sign = _FORMULA_SIGN.search(inner) is not None
     words = len(_WORD.findall(inner))
     if text[end + 1 : end + 2].isdigit() and (inner[-1].isspace() or words > 1):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 JOINING_WORDS = frozenset(("and", "or"))
 
 _NOT_A_UNIT = frozenset(
-    ("if", "when", "for", "where", "or", "and", "with", "mod", "otherwise", "is", "are")
-    + ("so", "since", "because", "as", "then", "by", "from", "to")
+    {"if", "when", "for", "where", "or", "and", "with", "mod", "otherwise", "is", "are"}
+    | {"so", "since", "because", "as", "then", "by", "from", "to"}
 )
 
 

@@ -23,8 +23,8 @@ from mathcode_assets.latex.vocabulary import (
     SUPERSCRIPTS,
     VULGAR_FRACTIONS,
     WORD_COMMANDS,
-    WORDS,
 )
+from mathcode_assets.latex.words import WORDS
 
 # A formula longer than this is a page, not a computation; the bound keeps every step after it cheap.
 MAX_CHARS = 20_000
@@ -72,8 +72,10 @@ _TOKEN = re.compile(
         |(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+(?![\w.]))?)
   | (?P<row>\\\\(?:\s*\[[^\]\n]{{0,20}}\])?|\\cr(?![a-zA-Z]))
   | (?P<environment>\\(?:begin|end)\s*\{{\s*[a-zA-Z]+\*?\s*\}})
-  | (?P<skip>\\[hv]space\*?\s*\{{[^{{}}]*\}}|\\(?:label|tag|color)\*?\s*\{{[^{{}}]*\}}|\\phantom\s*\{{[^{{}}]*\}})
-  | (?P<styled>\\(?:{_NAMES})\s*(?:\{{(?P<content>[^{{}}\\$]*(?:\\[a-zA-Z]+\s*|\\[ ,;%])?[^{{}}\\$]*)\}}|(?P<letter>[a-zA-Z](?![a-zA-Z]))))
+  | (?P<skip>\\[hv]space\*?\s*\{{[^{{}}]*\}}
+        |\\(?:label|tag|color)\*?\s*\{{[^{{}}]*\}}|\\phantom\s*\{{[^{{}}]*\}})
+  | (?P<styled>\\(?:{_NAMES})\s*
+        (?:\{{(?P<content>[^{{}}\\$]*(?:\\[a-zA-Z]+\s*|\\[ ,;%])?[^{{}}\\$]*)\}}|(?P<letter>[a-zA-Z](?![a-zA-Z]))))
   | (?P<command>\\(?:[a-zA-Z]+\*?|[{{}}|%$&\#_]))
   | (?P<word>[a-zA-Z]+)
   | (?P<relation><=|>=|!=|==|:=)
@@ -164,6 +166,10 @@ def _styled(match: re.Match[str], tokens: list[Token], _: object) -> Iterator[To
         elif len(content) == 1 and content.isascii() and content.isalpha() and not font.startswith("t"):
             is_unit = content not in "dei" and _is_behind_number(tokens)
             yield Token(TEXT if is_unit else SYMBOL, content, *match.span())
+        elif content.isdigit():
+            yield Token(NUMBER, _plain(content), *match.span())
+        elif CHARACTERS.get(content, content) in _PLAIN_SIGNS - {",", ".", ";"}:
+            yield Token(PUNCTUATION, CHARACTERS.get(content, content), *match.span())
         elif content == "" or content in (",", ".", ";"):
             return
         else:

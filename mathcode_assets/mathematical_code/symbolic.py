@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from mathcode_assets.latex.equations import Equation, Operand, find_equations
-from mathcode_assets.latex.parser import Formula, parse, unknown_letters
 from mathcode_assets.latex.nodes import Call, Constant, LatexSyntaxError, Node, Number, free_symbols, walk
+from mathcode_assets.latex.parser import Formula, parse, unknown_letters
 from mathcode_assets.latex.spans import MathSpan, find_math
 from mathcode_assets.llm.generator import Completion, Request
 from mathcode_assets.mathematical_code.symbolic_program import write_program
-from mathcode_assets.mathematical_code.symbolic_rules import is_computation, is_literal
+from mathcode_assets.mathematical_code.symbolic_rules import has_calculus, is_algebraic, is_computation, is_literal
 
 NAME = "symbolic@1"
 NO_COMPUTATIONS = "No computations."
@@ -31,9 +32,27 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s+[A-Z0-9$\\(])|\n\s*\n")
 _CALL = re.compile(
     r"(?<![\\a-zA-Z])([A-Za-z])\s*(?:\\left\s*)?\(\s*(?:[a-zA-Z]|\\[a-z]+)\s*(?:\\right\s*)?\)\s*(?:&\s*)?="
 )
-_BASE_TEN = re.compile(r"common log|base[ -]?(?:10|ten)\b|\\log_\{?10|decadic|decibel|\bpH\b|Richter", re.IGNORECASE)
-_CUES = re.compile(
-    r"\b(?:solv|solution|satisf|root of|roots of|unknown|constraint|find [a-z$\\]{1,3}\b|such that)", re.IGNORECASE
+# Words that say an equation is to be solved, or holds under a condition.
+_CUES = re.compile(r"\b(?:[Ss]olve|[Ss]olving|[Ss]atisf|if and only if|iff\b|equivalent to|such that)")
+_ANSWER = re.compile(r"\s*(?:\\\\|\$|,|\.|;|\s){0,6}\$\s*[a-z]\s*=\s*-?[\d\\]")
+# Without any of these, e is a letter like another.
+_EXPONENTIAL = re.compile(r"e\s*\^|\\ln(?![a-z])|\\exp|\bexp\b|Euler|exponential|natural log")
+# Letters in these fonts are sets, ideals, families: no numbers.
+_NO_NUMBER = re.compile(r"\\math(?:cal|frak|scr|bb)|\\aleph")
+# Legendre symbols look like fractions in parentheses.
+_RESIDUES = re.compile(r"Legendre|Jacobi|[Rr]esidue|\\equiv")
+_LEGENDRE = re.compile(r"-?\s*\\left\(\s*\\frac\s*\{[^{}]*\}\s*\{[^{}]*\}\s*\\right\)")
+# `(123)(13)`: cycles of a permutation, not a product of numbers.
+_CYCLES = re.compile(r"(?:\[?(?:\(\d\d+\))+\]?(?:\^\{?\d\}?)?)+")
+# Where letters stand for elements of groups, rings, modules or residues, reading them as numbers means nothing.
+_ALGEBRA = re.compile(
+    r"\b(?:rings?\b|characteristic|commutative|integral domain|dihedral|cross product|[Cc]artesian product"
+    r"|permutations? \$|(?:a|the|any|finite|cyclic|symmetric|alternating|matrix) groups?\b"
+    r"|group (?:operation|action|theory|of)|group \$|monoid|semigroup|subgroup|coset|quotient group|quotient ring"
+    r"|homomorphism|isomorphi|modules?\b|ideals?\b|idempotent|noncommut|non-commut|conjugacy|abelian|[Ll]ie algebra"
+    r"|[Ll]ie group|finite field|residue|modulo\b|tensor|functor|lattices?\b|It[oô]\b|Boolean|[Gg]rassmann"
+    r"|associative algebra|bilinear|cohomolog)"
+    r"|\\mathbb\s*\{?\s*[ZF]\s*\}?\s*_|\\pmod|\\bmod"
 )
 
 
@@ -92,16 +111,36 @@ def translate_passage(text: str) -> list[SymbolicComputation]:
     functions = frozenset(
         match.group(1) for span in spans for match in _CALL.finditer(text, span.inner_start, span.inner_end)
     )
-    is_base_ten = _BASE_TEN.search(text) is not None
+    letters = frozenset() if _EXPONENTIAL.search(text) else frozenset("e")
+    has_residues = _RESIDUES.search(text) is not None
+    is_about_algebra = _ALGEBRA.search(text) is not None
     found: dict[tuple[str, str], SymbolicComputation] = {}
     for span in spans:
         for equation in find_equations(text, span):
-            for left, right in _pairs(text, equation, functions):
-                if not is_base_ten and _has_ambiguous_log(left, right):
+            for left, right in _pairs(text, equation, functions, letters):
+                if _has_ambiguous_log(left, right):
                     continue
-                computation = _computation(text, span, left, right, is_base_ten=is_base_ten)
+                if free_symbols(left.root) and not _is_general(text, span, left, right):
+                    continue
+                if is_about_algebra and is_algebraic(left.root, right.root):
+                    continue
+                if _CYCLES.fullmatch(left.operand.source) or (
+                    has_residues and _LEGENDRE.fullmatch(left.operand.source)
+                ):
+                    continue
+                computation = _computation(text, span, left, right)
                 found.setdefault((computation.expression, computation.result), computation)
     return list(found.values())
+
+
+def _is_general(text: str, span: MathSpan, left: _Side, right: _Side) -> bool:
+    """Whether letters stand for numbers, and no words around say that the equation holds for some values only."""
+    if _NO_NUMBER.search(left.operand.source) or _NO_NUMBER.search(right.operand.source):
+        return False
+    return has_calculus(left.root) or not (
+        _CUES.search(text, max(0, span.start - 120), span.start) is not None
+        or _ANSWER.match(text, span.end) is not None
+    )
 
 
 class _Side(NamedTuple):
@@ -113,10 +152,12 @@ class _Side(NamedTuple):
         return self.formula.root
 
 
-def _pairs(text: str, equation: Equation, functions: frozenset[str]) -> Iterator[tuple[_Side, _Side]]:
+def _pairs(
+    text: str, equation: Equation, functions: frozenset[str], letters: frozenset[str]
+) -> Iterator[tuple[_Side, _Side]]:
     """Expression and result: of each run of equal sides the first and the last, and neighbours."""
     start, end = equation.operands[0].start, equation.operands[-1].end
-    letters = unknown_letters(text[start:end]) if end - start <= 4 * MAX_OPERAND_CHARS else frozenset()
+    letters |= unknown_letters(text[start:end]) if end - start <= 4 * MAX_OPERAND_CHARS else frozenset()
     run: list[_Side] = []
     for operand, relation in zip(equation.operands, (*equation.relations, ""), strict=True):
         formula = _parsed(operand, functions, letters)
@@ -140,10 +181,13 @@ def _run_pairs(run: list[_Side]) -> Iterator[tuple[_Side, _Side]]:
     # `x = 3 + 4 = 7`: a bare unknown in front names the value.
     while run and not isinstance(run[0].root, Number) and is_literal(run[0].root):
         run = run[1:]
-    candidates = [(left, right) for left, right in zip(run, run[1:], strict=False)]
+    candidates = list(pairwise(run))
     if len(run) > 2:
         candidates.insert(0, (run[0], run[-1]))
-    for left, right in candidates:
+    for number, (left, right) in enumerate(candidates):
+        if has_calculus(right.root) and len(candidates) > 1 and number:
+            # A step on the way, not a result.
+            continue
         if left.operand.source.startswith("+"):
             # The rest of a sum that began on another line.
             continue
@@ -180,7 +224,7 @@ def _has_ambiguous_log(left: _Side, right: _Side) -> bool:
     )
 
 
-def _computation(text: str, span: MathSpan, left: _Side, right: _Side, *, is_base_ten: bool) -> SymbolicComputation:
+def _computation(text: str, span: MathSpan, left: _Side, right: _Side) -> SymbolicComputation:
     expression, result = left.operand, right.operand
     return SymbolicComputation(
         conditions=_conditions(text, span),
