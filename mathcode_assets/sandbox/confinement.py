@@ -41,6 +41,7 @@ WRITE_FILE = 1 << 1
 # Writing, reading, and making and removing plain files, directories and symbolic links: neither executing, nor
 # devices, sockets and fifos.
 SCRATCH = WRITE_FILE | READ_FILE | READ_DIR | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14
+DEVICES = ("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 TCP_BIND_CONNECT = 0b11
 ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 
@@ -62,13 +63,20 @@ def landlock_abi() -> int:
     return max(0, LIBC.syscall(SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
-def restrict_files(readable: Sequence[str], scratch: str) -> None:
+def restrict_files(readable: Sequence[str], scratch: str, *, is_required: bool) -> None:
     """Landlock: read beneath some paths, write beneath one; no TCP, no signals and abstract sockets to the outside.
 
     What the kernel's ABI does not know yet is left to seccomp and the namespaces.
+
+    Raises:
+        OSError: the kernel has no Landlock, and it is required.
     """
     abi = landlock_abi()
     if not abi:
+        if is_required:
+            raise OSError(
+                "Landlock is missing: it needs Linux 5.13, and to be in the kernel's list of security modules"
+            )
         return
     n_rights = 13 + (abi >= 2) + (abi >= 3) + (abi >= 5)
     handled = (1 << n_rights) - 1
@@ -76,7 +84,8 @@ def restrict_files(readable: Sequence[str], scratch: str) -> None:
     scoped = ABSTRACT_SOCKETS_AND_SIGNALS if abi >= 6 else 0
     fields = struct.pack("=QQQ", handled, network, scoped)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
     ruleset = check(LIBC.syscall(SYS_LANDLOCK_CREATE_RULESET, fields, ctypes.c_size_t(len(fields)), 0), "landlock")
-    rights = dict.fromkeys(readable, READ_FILE | READ_DIR) | {scratch: SCRATCH, "/dev/null": READ_FILE | WRITE_FILE}
+    rights = dict.fromkeys(readable, READ_FILE | READ_DIR) | dict.fromkeys(DEVICES, READ_FILE)
+    rights |= {scratch: SCRATCH, "/dev/null": READ_FILE | WRITE_FILE}
     for path, allowed in rights.items():
         try:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)

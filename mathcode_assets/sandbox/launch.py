@@ -45,6 +45,8 @@ WORKER_FILES = (
     "sandbox/__init__.py",
     "sandbox/worker.py",
     "sandbox/confinement.py",
+    "sandbox/program.py",
+    "sandbox/scratch.py",
     "sandbox/warming.py",
 )
 
@@ -216,6 +218,8 @@ def _start_bubblewrap(
 
 def _isolation(files: Files) -> Iterator[str]:
     yield from ("--unshare-all", "--unshare-user", "--new-session", "--uid", USER, "--gid", USER)
+    # When the first process of a namespace dies, all others do: let that be the worker.
+    yield "--as-pid-1"
     # The worker starts namespaces and mounts for each snippet, which drops the capability before it runs.
     yield from ("--hostname", "sandbox", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN")
     for outside, inside in files.binds:

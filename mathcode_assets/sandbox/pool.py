@@ -34,7 +34,6 @@ from the system (`default_rng()`), and addresses in default representations (`<o
 from __future__ import annotations
 
 import selectors
-import shutil
 import socket
 import tempfile
 import time
@@ -46,6 +45,7 @@ from types import TracebackType
 
 from mathcode_assets.sandbox import snippets as words
 from mathcode_assets.sandbox.launch import LANDLOCK, NAMESPACE, TIERS, SandboxUnavailable
+from mathcode_assets.sandbox.scratch import remove_tree
 from mathcode_assets.sandbox.snippets import Execution, Limits, Snippet, refusal, rejection
 from mathcode_assets.sandbox.supervisor import TICK_S, Job, Worker
 
@@ -120,7 +120,7 @@ class Sandbox:
             worker.close()
         self._workers.clear()
         self._selector.close()
-        shutil.rmtree(self._root, ignore_errors=True)
+        remove_tree(str(self._root))
 
     def run(self, snippets: Iterable[Snippet]) -> Iterator[Execution]:
         """One execution for each snippet, in order, as they come; snippets are taken from the input as needed.
@@ -170,13 +170,21 @@ class Sandbox:
         scratch_root = self._root / str(self._n_started)
         scratch_root.mkdir(mode=0o700)
         config = self.config
-        worker = Worker(
-            self.tier,
-            limits=config.limits,
-            preload=config.preload,
-            readable=config.readable,
-            scratch_root=scratch_root,
-        )
+        while True:
+            try:
+                worker = Worker(
+                    self.tier,
+                    limits=config.limits,
+                    preload=config.preload,
+                    readable=config.readable,
+                    scratch_root=scratch_root,
+                )
+                break
+            except SandboxUnavailable:
+                # Killed as it was started, perhaps; but not where nothing ever ran.
+                self._failed_starts += 1
+                if not self._workers or self._failed_starts >= FAILED_STARTS:
+                    raise
         self._workers.append(worker)
         for control in worker.controls:
             self._selector.register(control, selectors.EVENT_READ, worker)
@@ -201,6 +209,10 @@ class Sandbox:
                 continue  # replaced a moment ago
             if isinstance(key.fileobj, socket.socket):
                 self._on_control(worker, key.fileobj, done, waiting)
+                for fd in worker.pidfds.keys() - self._selector.get_map().keys():
+                    self._selector.register(fd, selectors.EVENT_READ, worker)
+            elif key.fd in worker.pidfds:
+                self._on_control(worker, worker.pidfds[key.fd], done, waiting)
             elif worker.run and key.fd in worker.run.pipes and not worker.on_output(key.fd):
                 self._selector.unregister(key.fd)
         now = time.monotonic()
@@ -240,17 +252,17 @@ class Sandbox:
 
     def _replace(self, workers: list[Worker]) -> None:
         for worker in workers:
-            for control in worker.controls:
-                self._selector.unregister(control)
+            self._forget([control.fileno() for control in worker.controls])
+            self._forget(list(worker.pidfds))
             if worker.run:
                 self._forget(worker.run.pipes)
             worker.close()
             self._workers.remove(worker)
             self._add_worker()
 
-    def _forget(self, pipes: list[int]) -> None:
+    def _forget(self, fds: list[int]) -> None:
         known = self._selector.get_map()
-        for fd in pipes:
+        for fd in fds:
             if fd in known:
                 self._selector.unregister(fd)
 

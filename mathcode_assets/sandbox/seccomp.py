@@ -36,7 +36,7 @@ CLOCKS = (
 )
 DESCRIPTORS = (
     "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range dup dup2 dup3"
-    " fcntl flock pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait"
+    " flock pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait"
     " epoll_pwait2 eventfd eventfd2 signalfd signalfd4 sendfile copy_file_range splice tee fadvise64 readahead"
     " recvfrom recvmsg shutdown getsockopt setsockopt getsockname getpeername"
 )
@@ -56,6 +56,9 @@ METADATA = "chmod fchmod fchmodat fchmodat2 utime utimes utimensat futimesat"
 
 # TCGETS, FIONREAD, FIOCLEX, FIONCLEX, FIONBIO, TIOCGWINSZ: what isatty, select and terminal size need.
 IOCTLS = (0x5401, 0x541B, 0x5451, 0x5450, 0x5421, 0x5413)
+# Duplicates, flags, record locks, pipe sizes and seals; not F_SETOWN and F_SETSIG, by which the kernel would send any
+# signal to any process of the user.
+FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1033, 1034)
 # PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_GET_SECCOMP, PR_GET_NO_NEW_PRIVS, PR_SET_VMA.
 PRCTLS = (3, 15, 16, 21, 39, 0x53564D41)
 
@@ -88,6 +91,8 @@ def filter_program(*, metadata: bool) -> bytes:
     _allow(pyseccomp, rules, "sendto", arg(4, equal, 0))
     for request in IOCTLS:
         _allow(pyseccomp, rules, "ioctl", arg(1, equal, request))
+    for command in FCNTLS:
+        _allow(pyseccomp, rules, "fcntl", arg(1, equal, command))
     for option in PRCTLS:
         _allow(pyseccomp, rules, "prctl", arg(0, equal, option))
     rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import time
@@ -19,8 +20,8 @@ from typing import Any
 
 from mathcode_assets.sandbox import snippets as words
 from mathcode_assets.sandbox.launch import SCRATCH, Launch, SandboxUnavailable, end, launch, log_tail, sealed_file
+from mathcode_assets.sandbox.program import UNCAUGHT, UNCAUGHT_MEMORY, UNCAUGHT_REFUSAL
 from mathcode_assets.sandbox.snippets import Execution, Limits, Snippet
-from mathcode_assets.sandbox.worker import UNCAUGHT, UNCAUGHT_MEMORY, UNCAUGHT_REFUSAL
 
 # A worker that says nothing for this long after the wall limit is ended with its snippet.
 GRACE_S = 10.0
@@ -75,7 +76,9 @@ class Worker:
         self.run: Run | None = None
         self._scratch_root = scratch_root
         self._n_runs = 0
-        # Address space of each interpreter that is ready.
+        # Of each interpreter that is ready, a descriptor that tells its death (others hold its socket open), and its
+        # address space.
+        self.pidfds: dict[int, socket.socket] = {}
         self._base_bytes: dict[socket.socket, int] = {}
         self._preloaded = {name.partition(".")[0] for name in preload}
         self.start_deadline = time.monotonic() + START_S
@@ -90,6 +93,9 @@ class Worker:
     def close(self) -> None:
         """End the worker; nothing of it is left when this returns."""
         self._drop_run()
+        for fd in self.pidfds:
+            os.close(fd)
+        self.pidfds.clear()
         end(self.launched)
 
     def start(self, job: Job) -> list[int]:
@@ -138,6 +144,8 @@ class Worker:
         try:
             message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 1, socket.MSG_DONTWAIT)
         except BlockingIOError:
+            if self._is_dead(control):
+                raise EOFError("killed") from None
             return None
         except OSError as error:
             raise EOFError(str(error)) from error
@@ -148,7 +156,7 @@ class Worker:
             raise SandboxUnavailable(f"worker of tier {self.tier} cannot start: {answer['unready']}")
         if "ready" in answer:
             self._base_bytes[control] = _address_space(fds[0])
-            os.close(fds[0])
+            self.pidfds[fds[0]] = control
             return None
         run = self.run
         if run is None:
@@ -268,6 +276,10 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.run.pidfd, signal.SIGKILL)
 
+    def _is_dead(self, control: socket.socket) -> bool:
+        fds = [fd for fd, served in self.pidfds.items() if served is control]
+        return bool(fds and select.select(fds, [], [], 0)[0])
+
     def _drop_run(self) -> None:
         run, self.run = self.run, None
         if run is None:
@@ -296,7 +308,10 @@ def _pid_of(pidfd: int) -> int:
 
 def _address_space(pidfd: int) -> int:
     """Bytes of address space of the process behind a descriptor."""
-    pages = int(Path(f"/proc/{_pid_of(pidfd)}/statm").read_text().split()[0])
+    try:
+        pages = int(Path(f"/proc/{_pid_of(pidfd)}/statm").read_text().split()[0])
+    except OSError as error:
+        raise EOFError("killed as it became ready") from error
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 

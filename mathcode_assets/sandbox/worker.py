@@ -3,64 +3,46 @@
 Run by `launch.py`, inside the tier's confinement: `worker.py CONFIG LIFELINE CONTROL [CONTROL]`, inherited descriptors.
 With two CONTROLs it is two interpreters: one with the common part of the standard library, and one that has the
 modules to preload as well. A fork of the second copies the page tables of 100 MB and costs 4 ms, of the first 1 ms;
-the supervisor sends a snippet that names no preloaded package to the first. CONTROL is a SOCK_SEQPACKET socket. A request is a JSON message with four descriptors (source, stdin,
-stdout, stderr). Answers are JSON messages: `ready` (with a pidfd of this process), then for each request `started`
-(with a pidfd of the child) and `done` (its wait status), or `failed`: the child could not be confined, and the snippet
-was not started. LIFELINE is a pidfd of the supervisor: when it is gone, so are we.
+the supervisor sends a snippet that names no preloaded package to the first.
 
-What a snippet does is seen from outside only: the status is its wait status, the output what came out of its pipes.
-The three signals below say how it ended where an exit status cannot. A snippet could send them to itself; it would
-only call itself failed.
+CONTROL is a SOCK_SEQPACKET socket. A request is a JSON message with four descriptors (source, stdin, stdout, stderr).
+Answers are JSON messages: `ready` (with a pidfd of this process), then for each request `started` (with a pidfd of the
+child) and `done` (its wait status), or `failed`: the child could not be confined, and the snippet was not started.
+LIFELINE is a pidfd of the supervisor: when it is gone, so are we.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import errno
 import gc
 import importlib
-import io
 import json
-import linecache
 import math
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
-from types import ModuleType
 from typing import Any
 
 from mathcode_assets.sandbox import confinement
+from mathcode_assets.sandbox.program import FILE_NAME, fresh_interpreter_state, run_snippet
+from mathcode_assets.sandbox.scratch import is_too_full, remove_tree
 from mathcode_assets.sandbox.warming import warm
 
-UNCAUGHT = 61
-UNCAUGHT_REFUSAL = 62
-UNCAUGHT_MEMORY = 63
-
 # Cheap modules that mathematical programs import.
-COMMON = (
-    "bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq itertools json math"
-    " numbers operator random re statistics string textwrap time typing"
-).split()
-FILE_NAME = "snippet.py"
-SEED = 0
-REPORT_CHARS = 16_000
-REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
+COMMON = """
+bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq itertools json math numbers
+operator random re statistics string textwrap time typing
+"""
 MESSAGE_BYTES = 4096
 POLL_MS = 1000
 # How often the private directory of the second tier is looked through.
 WATCH_MS = 10
 # The words of snippets.py, which this script does without.
 TIMEOUT, OUTPUT_LIMIT = "timeout", "output_limit"
-
-# Taken before any snippet could replace them.
-_exit, _kill, _getpid = os._exit, os.kill, os.getpid
 
 Config = dict[str, Any]
 
@@ -72,7 +54,7 @@ def main() -> None:
         config: Config = json.load(file)
     config["program"] = bytes.fromhex(config["program"])
     prepare(config)
-    parent = _getpid()
+    parent = os.getpid()
     is_warm = len(controls) > 1 and os.fork() == 0
     if is_warm:
         confinement.die_with(parent)
@@ -80,7 +62,7 @@ def main() -> None:
     for other in controls:
         os.close(other)
     try:
-        for name in config["preload"] if is_warm else COMMON:
+        for name in config["preload"] if is_warm else COMMON.split():
             importlib.import_module(name)
         if is_warm:
             warm(sys.modules)
@@ -89,7 +71,7 @@ def main() -> None:
         return
     gc.collect()
     gc.freeze()
-    send(control, {"ready": True}, os.pidfd_open(_getpid()))
+    send(control, {"ready": True}, os.pidfd_open(os.getpid()))
     job = serve(control, lifeline, config)
     if job is not None:
         # Only in the child: as near to the bottom of the stack as can be.
@@ -139,14 +121,14 @@ def run_one(control: socket.socket, lifeline: int, config: Config, request: Conf
     init = confinement.start_pid_namespace() if config["namespaces"] else 0
     if not config["namespaces"]:
         os.mkdir(request["scratch"], 0o700)  # noqa: PTH102
-    parent = 0 if init else _getpid()
+    parent = 0 if init else os.getpid()
     child = os.fork()
     if child == 0:
         try:
             return confine(config, request, fds, parent)
         except BaseException as error:
             send(control, {"failed": f"{type(error).__name__}: {error}"})
-            _exit(1)
+            os._exit(1)
     pidfd = os.pidfd_open(child)
     if init:
         confinement.leave_pid_namespace()
@@ -159,10 +141,10 @@ def run_one(control: socket.socket, lifeline: int, config: Config, request: Conf
     wall_s = time.monotonic() - start
     os.close(pidfd)
     if init:
-        _kill(init, signal.SIGKILL)
+        os.kill(init, signal.SIGKILL)
         os.waitpid(init, 0)
     else:
-        shutil.rmtree(request["scratch"], ignore_errors=True)
+        remove_tree(request["scratch"])
     used = {"cpu_s": usage.ru_utime + usage.ru_stime, "peak_kib": usage.ru_maxrss, "wall_s": wall_s}
     send(control, {"done": status, "ended": ended, **used})
     return None
@@ -188,29 +170,13 @@ def wait_for(pidfd: int, control: socket.socket, lifeline: int, config: Config, 
             ended = (TIMEOUT, "the supervisor is gone")
         elif time.monotonic() >= deadline:
             ended = (TIMEOUT, f"wall clock over {config['wall_s']:g} s")
-        elif not config["namespaces"] and is_too_full(scratch, config["file_bytes"], config["n_files"]):
+        elif not config["namespaces"] and is_too_full(scratch, n_bytes=config["file_bytes"], n_files=config["n_files"]):
             ended = (OUTPUT_LIMIT, f"files over {config['file_bytes']} bytes or {config['n_files']} in number")
         if ended:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             select.select([pidfd], [], [])
             return ended
-
-
-def is_too_full(folder: str, n_bytes: int, n_files: int) -> bool:
-    """Whether a private directory holds more than it may; where a file system in memory does not see to it."""
-    folders = [folder]
-    while folders:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    n_files -= 1
-                    n_bytes -= entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                if n_files < 0 or n_bytes < 0:
-                    return True
-    return False
 
 
 def confine(config: Config, request: Config, fds: list[int], parent: int) -> str:
@@ -233,114 +199,13 @@ def confine(config: Config, request: Config, fds: list[int], parent: int) -> str
         n_processes=config["n_processes"],
     )
     confinement.drop_privileges()
-    confinement.restrict_files(config["readable"], scratch)
+    # Without namespaces nothing else stands before the host's files.
+    confinement.restrict_files(config["readable"], scratch, is_required=not config["namespaces"])
     fresh_interpreter_state(scratch)
     confinement.filter_system_calls(config["program"], config["own_pid"])
     # Last: until here a failure can still be reported.
     confinement.close_all_but_standard()
     return source
-
-
-def fresh_interpreter_state(scratch: str) -> None:
-    """Standard streams on the new descriptors, seeds, and an environment for this snippet."""
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = sys.__stderr__ = io.TextIOWrapper(
-        open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
-    )
-    os.environ.update(HOME=scratch, TMPDIR=scratch, PWD=scratch)
-    if random := sys.modules.get("random"):
-        random.seed(SEED)
-    if numpy_random := sys.modules.get("numpy.random"):
-        numpy_random.seed(SEED)
-    gc.enable()
-
-
-def run_snippet(source: str) -> None:
-    """Run the source as `__main__`, end as CPython would, and never return."""
-    module = ModuleType("__main__")
-    module.__dict__.update(__builtins__=sys.modules["builtins"], __file__=FILE_NAME)
-    sys.modules["__main__"] = module
-    source = source.removeprefix("\ufeff")
-    linecache.cache[FILE_NAME] = (len(source), None, source.splitlines(keepends=True), FILE_NAME)
-    status, ending = 0, 0
-    try:
-        exec(compile(source, FILE_NAME, "exec", dont_inherit=True), module.__dict__)
-    except SystemExit as error:
-        status = exit_status(error.code)
-    except BaseException as error:
-        status, ending = 1, how_it_ended(error)
-        report(error)
-    finish(module, status, ending)
-
-
-def exit_status(code: object) -> int:
-    """What `sys.exit(code)` means to the operating system."""
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF
-    with contextlib.suppress(BaseException):
-        print(code, file=sys.stderr)
-    return 1
-
-
-def how_it_ended(error: BaseException) -> int:
-    """The signal that tells the supervisor what kind of exception ended the snippet."""
-    if isinstance(error, MemoryError):
-        return UNCAUGHT_MEMORY
-    cause: BaseException | None = error
-    for _ in range(8):
-        if cause is None:
-            break
-        if isinstance(cause, OSError) and OSError.errno.__get__(cause) in REFUSALS:
-            return UNCAUGHT_REFUSAL
-        cause = cause.__cause__ or cause.__context__
-    return UNCAUGHT
-
-
-def report(error: BaseException) -> None:
-    """Print the traceback without our own frames, through the hook the snippet may have set.
-
-    Shortened where a line of the source is so long that quoting it would break the limit on output.
-    """
-    trace = error.__traceback__.tb_next if error.__traceback__ else None
-    error.__traceback__ = trace
-    stream, sys.stderr = sys.stderr, io.StringIO()
-    try:
-        sys.excepthook(type(error), error, trace)
-    except BaseException:
-        with contextlib.suppress(BaseException):
-            sys.__excepthook__(type(error), error, trace)
-    with contextlib.suppress(BaseException):
-        text = sys.stderr.getvalue()
-        if len(text) > REPORT_CHARS:
-            text = f"{text[: REPORT_CHARS // 2]}\n[...]\n{text[-REPORT_CHARS // 2 :]}"
-        sys.stderr = stream
-        stream.write(text)
-    sys.stderr = stream
-
-
-def finish(module: ModuleType, status: int, ending: int) -> None:
-    """End as the interpreter does: threads, atexit, objects of the module, buffers; then leave."""
-    for step in (threading._shutdown, atexit._run_exitfuncs, module.__dict__.clear, gc.collect):  # type: ignore[attr-defined]
-        try:
-            step()
-        except BaseException:
-            with contextlib.suppress(BaseException):
-                traceback.print_exc()
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__):
-        try:
-            if stream is not None and not stream.closed:
-                stream.flush()
-        except BaseException:
-            status = status or 120  # as CPython where the last flush fails
-    if ending:
-        with contextlib.suppress(BaseException):
-            signal.signal(ending, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [ending])
-        _kill(_getpid(), ending)
-    _exit(status)
 
 
 def send(control: socket.socket, message: Config, *fds: int) -> None:
@@ -351,7 +216,7 @@ def send(control: socket.socket, message: Config, *fds: int) -> None:
     try:
         socket.send_fds(control, [text.encode()], fds)
     except (BrokenPipeError, ConnectionResetError):
-        _exit(0)
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from mathcode_assets.sandbox.pool import Sandbox, SandboxConfig
 from mathcode_assets.sandbox.snippets import Limits
 
 SECRET = "canary-7f1e3b"
-# Short, because some cases end only when they are ended.
-WALL_S = 1.5
+# Some cases end only when they are ended; the others need milliseconds, more on a busy machine.
+WALL_S = 3.0
 
 
 @dataclass(frozen=True)
