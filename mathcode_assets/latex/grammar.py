@@ -20,10 +20,16 @@ from mathcode_assets.latex.nodes import (
     Symbol,
     Text,
     free_symbols,
-    walk,
+)
+from mathcode_assets.latex.refusals import (
+    check_after_decimal,
+    check_after_slash,
+    refuse_brackets,
+    refuse_marks,
+    refuse_vectors,
 )
 from mathcode_assets.latex.tokens import BEGIN, COMMAND, EOF, FUNCTION, NUMBER, PUNCTUATION, SYMBOL, Token
-from mathcode_assets.latex.vocabulary import ACCENTS, BINOMIALS, BOLD, CONSTANTS, FRACTIONS, NUMBER_SETS
+from mathcode_assets.latex.vocabulary import ACCENTS, BINOMIALS, CONSTANTS, FRACTIONS, NUMBER_SETS
 
 # Groups, fractions and the like inside one another. Each level takes some eight Python frames of the 1,000.
 MAX_DEPTH = 40
@@ -96,7 +102,7 @@ class Parser(Cursor):
                     break
                 self.advance()
                 divides = token.text in _QUOTIENT_SIGNS
-                self._refuse_vectors(token, factors[-1][0])
+                refuse_vectors(self, token, factors[-1][0])
                 factor = Negate(self.suffixed()) if self._signs() else self.suffixed()
                 factors.append((factor, divides))
             elif token.kind in (PUNCTUATION, COMMAND) and token.text in ("bmod", "mod"):
@@ -104,9 +110,9 @@ class Parser(Cursor):
                 value = _multiplied(factors)
                 factors = [(Call("Mod", (value, self.suffixed())), False)]
             elif self.starts_factor(token):
-                self._check_after_slash(factors, token)
-                self._check_after_decimal(token)
-                self._refuse_brackets(token)
+                check_after_slash(self, factors, token)
+                check_after_decimal(self, token)
+                refuse_brackets(self, token)
                 factors.append((self.suffixed(), False))
             else:
                 break
@@ -124,33 +130,6 @@ class Parser(Cursor):
                 break
             negative ^= self.advance().text == "-"
         return negative
-
-    def _refuse_vectors(self, sign: Token, left: Node) -> None:
-        """Refuses a sign that may be a dot or cross product: a letter with an arrow or in bold beside it."""
-        after = self.peek()
-        has_arrow = after.text in ("vec", "overrightarrow", "hat") and after.kind == COMMAND
-        is_left_vector = isinstance(left, Symbol) and left.name in self.vectors
-        if sign.text in ("cdot", "times", "bullet") and (has_arrow or after.font in BOLD or is_left_vector):
-            raise self.error("a product of vectors")
-
-    def _check_after_slash(self, factors: list[tuple[Node, bool]], token: Token) -> None:
-        """Refuses what follows ``a/b`` without a sign, except a parenthesis after two integers."""
-        if not factors[-1][1]:
-            return
-        is_half = len(factors) == 2 and all(isinstance(factor, Number) and factor.is_integer for factor, _ in factors)
-        if not (is_half and token.text == "("):
-            raise self.error("a factor behind a slash")
-
-    def _refuse_brackets(self, token: Token) -> None:
-        """Refuses ``K[x]`` and ``[1][0]``: brackets around one number or letter are no factor."""
-        if token.text == "[" and (self.peek(2).text == "]" or self.peek(1).text == "["):
-            raise self.error("brackets of unknown meaning")
-
-    def _check_after_decimal(self, token: Token) -> None:
-        r"""Refuses ``0.57\, \frac{2}{3}``: two values side by side, or a product?"""
-        before = self.tokens[self.position - 1]
-        if before.kind == NUMBER and token.text in FRACTIONS and "\\" in self.source[before.end : token.start]:
-            raise self.error("a number beside a number")
 
     def suffixed(self) -> Node:
         """A value with its powers, factorials, percent and degree signs."""
@@ -199,30 +178,11 @@ class Parser(Cursor):
                 self.position += 3
                 return Call("transpose", (base,))
         self.require_value(base)
-        self._refuse_marks(base)
+        refuse_marks(self, base)
         negative = self.accept("-")
         exponent = self.argument(is_exponent=True)
         self.require_value(exponent)
         return Power(base, Negate(exponent) if negative else exponent)
-
-    def _refuse_marks(self, base: Node) -> None:
-        """Refuses exponents that may be no powers: ``u^{(n)}``, and ``A^T`` of letters."""
-        first, second = (1, 2) if self.peek().text == "{" else (0, 1)
-        if first and self.peek(1).text == "(" and self._closes_group(self.position + 1):
-            raise self.error("an index in parentheses above")
-        is_mark = self.peek(first).text in ("T", "H", "o") and self.peek(first).kind == SYMBOL
-        is_alone = not first or self.peek(second).text == "}"
-        if is_mark and is_alone and not any(isinstance(node, Number) for node in walk(base)):
-            raise self.error("a mark of unknown meaning above")
-
-    def _closes_group(self, position: int) -> bool:
-        """Whether the parenthesis at a position is closed just before a closing brace."""
-        depth = 0
-        for ahead in range(position, len(self.tokens)):
-            depth += (self.tokens[ahead].text == "(") - (self.tokens[ahead].text == ")")
-            if depth == 0:
-                return self.tokens[ahead + 1].text == "}"
-        return False
 
     def _is_degree(self) -> bool:
         after = self.peek(1)

@@ -39,7 +39,8 @@ from mathcode_assets.latex.nodes import (
 )
 from mathcode_assets.latex.statements import JOINING_WORDS, statement
 from mathcode_assets.latex.tokens import COMMAND, EOF, PUNCTUATION, TEXT, Token, is_word, tokenize
-from mathcode_assets.latex.vocabulary import CONSTANTS, FUNCTIONS, TEXT_ANSWERS
+from mathcode_assets.latex.vocabulary import CONSTANTS, FUNCTIONS
+from mathcode_assets.latex.words import TEXT_ANSWERS
 
 _WRAPPED = re.compile(
     r"\s*(?:\$\$(.*)\$\$|(?<!\\)\$([^$]*)(?<!\\)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\})\s*[.,;]?\s*",

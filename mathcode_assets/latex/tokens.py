@@ -23,8 +23,8 @@ from mathcode_assets.latex.vocabulary import (
     SUPERSCRIPTS,
     VULGAR_FRACTIONS,
     WORD_COMMANDS,
-    WORDS,
 )
+from mathcode_assets.latex.words import WORDS
 
 # A formula longer than this is a page, not a computation; the bound keeps every step after it cheap.
 MAX_CHARS = 20_000

@@ -5,7 +5,19 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from mathcode_assets.verification.values import Add, Call, Mul, Number, Pow, Scalar, Sequence, Symbol, Value, mentions, renamed
+from mathcode_assets.verification.values import (
+    Add,
+    Call,
+    Mul,
+    Number,
+    Pow,
+    Scalar,
+    Sequence,
+    Symbol,
+    Value,
+    mentions,
+    renamed,
+)
 
 MAX_BITS = 20_000  # of a numerator or denominator
 MAX_FACTORIAL = 1_500
