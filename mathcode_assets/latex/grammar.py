@@ -37,7 +37,7 @@ MAX_DEPTH = 40
 _PRODUCT_SIGNS = frozenset(("*", "cdot", "times", "ast", "bullet"))
 _QUOTIENT_SIGNS = frozenset(("/", "div"))
 _SET_SIGNS = {"cup": "Union", "cap": "Intersection", "setminus": "Complement"}
-_NAMED_FUNCTIONS = frozenset((*"fghFGHE", "phi", "varphi", "psi", "Phi", "Psi", "Delta"))
+_NAMED_FUNCTIONS = frozenset((*"fghFGHEO", "phi", "varphi", "psi", "Phi", "Psi", "Delta"))
 _FACTORS = frozenset(
     (*CONSTANTS, *FRACTIONS, *BINOMIALS, *ACCENTS, *delimited.PAIRS, *calculus.READERS, "sqrt", "boxed")
 )

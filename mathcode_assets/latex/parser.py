@@ -7,7 +7,7 @@ other suffixes. The readings that need a rule:
 - ``2\frac{1}{2}`` (an integer directly before a proper fraction of two integers) is the mixed number 5/2.
 - After a slash nothing may follow without a sign: ``1/2x`` is an error. Only ``1/2(x+1)`` (two integers, then a
   parenthesis) is taken, as half of it.
-- A letter before a parenthesis is a factor, unless it is called a function by the caller, is one of E, f, g, h, F,
+- A letter before a parenthesis is a factor, unless it is called a function by the caller, is one of E, O, f, g, h, F,
   G, H, or the parenthesis holds a lone letter, a lone number or a list: then it is an error (an undefined function).
 - ``\sin 2x \cos y``: without a parenthesis the argument runs over coefficients, then letters, and ends at the next
   function, sign or parenthesis; ``\sin(x)^2`` and ``\ln x/2`` are errors, because both readings are in use.

@@ -17,7 +17,7 @@ MAX_DISPLAY_CHARS = 20_000
 _ENVIRONMENTS = "equation|align|alignat|flalign|gather|multline|displaymath|eqnarray|math"
 _DELIMITER = re.compile(
     r"\\\\(?!\()|\\\$|\$\$|\$|\\[()\[\]]"
-    rf"|\\begin\{{(?P<begin>(?:{_ENVIRONMENTS})\*?)\}}|\\end\{{(?P<end>(?:{_ENVIRONMENTS})\*?)\}}"
+    rf"|\\begin\{{(?P<begin>(?:{_ENVIRONMENTS})\*?)\}}(?:\{{\d+\}})?|\\end\{{(?P<end>(?:{_ENVIRONMENTS})\*?)\}}"
     r"|\n[^\S\n]{0,20}\n"
 )
 _CLOSERS = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}

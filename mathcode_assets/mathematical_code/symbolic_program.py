@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import re
 
-from mathcode_assets.latex.nodes import Add, Call, Multiply, Node, Number, Power, Symbol, children, free_symbols, walk
+from mathcode_assets.latex.nodes import (
+    Add,
+    Call,
+    Multiply,
+    Negate,
+    Node,
+    Number,
+    Power,
+    Sequence,
+    Symbol,
+    children,
+    free_symbols,
+    walk,
+)
 from mathcode_assets.latex.python_source import python_source
 from mathcode_assets.latex.vocabulary import TRIGONOMETRIC
 
@@ -33,7 +46,7 @@ def write_program(expression: Node, result: Node) -> str:
         expression: the side to be worked out.
         result: the stated result, of which only the form is used.
     """
-    code = python_source(expression)
+    code = python_source(expression if _has_decimals(result) else _exact(expression))
     unknowns = sorted(_all_symbols(expression))
     steps, last = _steps(expression, result, code)
     body = "\n".join(steps)
@@ -52,7 +65,7 @@ def write_program(expression: Node, result: Node) -> str:
 
 def _steps(expression: Node, result: Node, code: str) -> tuple[list[str], str]:
     kinds = {node.name for node in walk(expression) if isinstance(node, Call)}
-    is_decimal = any(isinstance(node, Number) and not node.is_integer for node in walk(result))
+    is_decimal = _has_decimals(result)
     calculus = sorted(kinds & _CALCULUS)
     if calculus:
         comment = ", ".join(dict.fromkeys(_COMMENTS[name] for name in calculus))
@@ -64,6 +77,32 @@ def _steps(expression: Node, result: Node, code: str) -> tuple[list[str], str]:
             return steps, _decimal("result")
         return steps, "radsimp(result)" if _has_root_below(expression) else "result"
     return [f"expression = {code}"], _worked_out(expression, result)
+
+
+def _has_decimals(node: Node) -> bool:
+    return any(isinstance(part, Number) and not part.is_integer for part in walk(node))
+
+
+def _exact(node: Node) -> Node:
+    """The tree with decimals as fractions, so that a result without decimals comes out exact."""
+    match node:
+        case Number(text) if not node.is_integer and "e" not in text.lower():
+            whole, _, digits = text.partition(".")
+            return Call("Rational", (Number(str(int(whole + digits))), Number(str(10 ** len(digits)))))
+        case Add(terms):
+            return Add(tuple(map(_exact, terms)))
+        case Multiply(factors):
+            return Multiply(tuple((_exact(factor), divides) for factor, divides in factors))
+        case Negate(operand):
+            return Negate(_exact(operand))
+        case Power(base, exponent):
+            return Power(_exact(base), _exact(exponent))
+        case Call(name, arguments):
+            return Call(name, tuple(map(_exact, arguments)))
+        case Sequence(items, is_list):
+            return Sequence(tuple(map(_exact, items)), is_list)
+        case _:
+            return node
 
 
 def _worked_out(expression: Node, result: Node) -> str:
