@@ -1020,7 +1020,8 @@ print(mean_of_1000001(n))
     ),
     Case(
         name="the example of the prompt with another program",
-        answer='{"computations":[{"code":"import math\\n\\nheight = 1.5\\nheight = 2\\nprint(math.pi * height**2 * height)",'
+        answer='{"computations":[{"code":"import math\\n\\nheight = 1.5'
+        '\\nheight = 2\\nprint(math.pi * height**2 * height)",'
         '"conditions":"A cylinder has the radius $r = 1.5$ (metres) and is filled to the height $h = 2$ (metres).",'
         '"expression":"\\\\pi r^2 h","result":"14.14"}]}',
         rows=(
