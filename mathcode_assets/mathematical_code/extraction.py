@@ -19,6 +19,7 @@ Problems, the first that applies:
     no_code, unfenced_code  there is no program, or none can be told from the text around it
     no_expression, no_result  the section is missing or empty
     constant_code  the program prints literals only, so its output would prove nothing
+    prompt_example  it is the example of the prompt, not a computation of the passage
     repeated  the same expression, result and program stand further up in the answer
 """
 
@@ -45,7 +46,7 @@ from mathcode_assets.mathematical_code.programs import (
     parsed,
     shows_something,
 )
-from mathcode_assets.mathematical_code.prompts import PYTHON
+from mathcode_assets.mathematical_code.prompts import PYTHON, repeats_the_example
 
 EMPTY_ANSWER = "empty_answer"
 REFUSAL = "refusal"
@@ -60,6 +61,7 @@ UNFENCED_CODE = "unfenced_code"
 NO_EXPRESSION = "no_expression"
 NO_RESULT = "no_result"
 CONSTANT_CODE = "constant_code"
+PROMPT_EXAMPLE = "prompt_example"
 REPEATED = "repeated"
 
 # Finish reasons of servers that stopped an answer at its limit.
@@ -176,6 +178,8 @@ def _judged(
     problems = [problem for problem in problems if problem] + missing
     if not problems and language == PYTHON and only_states_its_result(code):
         problems = [CONSTANT_CODE]
+    if not problems and repeats_the_example(conditions=conditions, expression=expression, result=result, code=code):
+        problems = [PROMPT_EXAMPLE]
     return Computation(
         conditions=conditions,
         expression=expression,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import partial
 
 from mathcode_assets.llm.generator import Message, Parameters, Request
 from mathcode_assets.mathematical_code.passages import Passage, PassageConfig
@@ -175,6 +176,24 @@ def language_of(prompt_version: str) -> str:
     if match is None:
         raise ValueError(f"not a prompt for translation: {prompt_version!r}")
     return match.group(1)
+
+
+def repeats_the_example(*, conditions: str, expression: str, result: str, code: str) -> bool:
+    """Whether a computation is the one of the prompt's own example rather than one of the passage.
+
+    Weak models give the example back where they find nothing (SmolLM2-135M: 5 of 10 structured answers), and its
+    program verifies its result.
+    """
+
+    def same(one: str, other: str) -> bool:
+        return "".join(one.split()) == "".join(other.split())
+
+    is_same_value = same(expression, _EXAMPLE["expression"]) and same(result, _EXAMPLE["result"])
+    return (
+        is_same_value
+        or same(conditions, _EXAMPLE["conditions"])
+        or any(map(partial(same, code), _EXAMPLE_CODE.values()))
+    )
 
 
 def titled_answer(*, number: int, conditions: str, expression: str, result: str, code: str, language: str) -> str:

@@ -1019,6 +1019,28 @@ print(mean_of_1000001(n))
         ),
     ),
     Case(
+        name="the example of the prompt with another program",
+        answer='{"computations":[{"code":"import math\\n\\nheight = 1.5'
+        '\\nheight = 2\\nprint(math.pi * height**2 * height)",'
+        '"conditions":"A cylinder has the radius $r = 1.5$ (metres) and is filled to the height $h = 2$ (metres).",'
+        '"expression":"\\\\pi r^2 h","result":"14.14"}]}',
+        rows=(
+            Row(
+                expression=r"\pi r^2 h",
+                result="14.14",
+                code="import math\n\nheight = 1.5\nheight = 2\nprint(math.pi * height**2 * height)",
+                problem="prompt_example",
+            ),
+        ),
+    ),
+    Case(
+        name="JSON with every token on a line of its own, one word in all fields",
+        answer='{\n\n"computations"\n\n:\n\n[\n\n{\n\n'
+        '"code"\n\n:\n\n"valores"\n\n,\n\n"conditions"\n\n:\n\n"valores"\n\n,\n\n'
+        '"expression"\n\n:\n\n"valores"\n\n,\n\n"result"\n\n:\n\n"valores"\n\n}\n\n]\n\n}',
+        rows=(Row(expression="valores", result="valores", code="valores"),),
+    ),
+    Case(
         name="a fact about a number under a header",
         answer="### Computation 1\n\nThe number 2188 has this property.",
         rows=(Row(problem="no_code"),),
