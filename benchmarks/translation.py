@@ -50,7 +50,7 @@ def batches(texts: Iterator[tuple[str, str]]) -> Iterator[pa.RecordBatch]:
 
 
 def chain(isolation: Isolation, texts: Any) -> Iterator[dict[str, Any]]:
-    """Every computation of the texts with its verdict; `texts()` gives them anew, once for each step that reads them."""
+    """Every computation of the texts with its verdict; `texts()` gives them anew for each step that reads them."""
     completions = complete(batches(texts()), SymbolicTranslator(), CONFIG)
     found = computations_of(batches(texts()), completions)
     for batch in verified(batches(texts()), found, isolation.execute, isolation.verify):

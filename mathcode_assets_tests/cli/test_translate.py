@@ -32,7 +32,8 @@ def run(*arguments: object) -> int:
 
 
 def test_a_passage_is_translated_run_and_compared(tmp_path: Path) -> None:
-    texts = write(tmp_path / "in.jsonl", [{"id": "true", "text": TRUE}, {"id": 7, "text": FALSE}, {"id": 8, "text": "-"}])
+    rows = [{"id": "true", "text": TRUE}, {"id": 7, "text": FALSE}, {"id": 8, "text": "-"}]
+    texts = write(tmp_path / "in.jsonl", rows)
     assert run("translate", "--generator", "symbolic", "--input", texts, "--output", tmp_path / "t.jsonl") == 0
     computations = read(tmp_path / "t.jsonl")
     assert [(row["id"], row["computation"]) for row in computations] == [("true", 0), ("true", 1), (7, 0)]
@@ -63,7 +64,8 @@ def test_recorded_answers_are_read_and_what_does_not_parse_is_kept(tmp_path: Pat
     answer = titled_answer(
         number=1, conditions="", expression="6 \\cdot 7", result="42", code="print(6 * 7)", language="python"
     )
-    record(tmp_path / "answers.jsonl", [Completion(key=keys[0], text=answer), Completion(key=keys[1], text="I refuse.")])
+    answers = [Completion(key=keys[0], text=answer), Completion(key=keys[1], text="I refuse.")]
+    record(tmp_path / "answers.jsonl", answers)
     rows = write(tmp_path / "in.jsonl", [{"id": i, "text": text} for i, text in enumerate(texts)])
     model = ("--model", "small", "--revision", "1", "--replay", tmp_path / "answers.jsonl")
     arguments = ("translate", "--generator", "replay", *model, "--input", rows, "--output", tmp_path / "t.jsonl")

@@ -53,5 +53,5 @@ def test_nothing_appears_where_the_block_fails(tmp_path: Path) -> None:
 
 
 def test_an_ending_that_says_no_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownFormat, match="rows.csv"), row_writer(str(tmp_path / "rows.csv")):
+    with pytest.raises(UnknownFormat, match=r"rows\.csv"), row_writer(str(tmp_path / "rows.csv")):
         pass
