@@ -114,9 +114,14 @@ def _paper_verdict(workspace: Workspace, doc_id: str) -> str:
 
 
 def trace_block(workspace: Workspace) -> str:
-    """The way of one document of the pile."""
-    (way,) = trace(open_catalog(workspace.lake), TRACED_PAGE)
-    return fenced(f"$ mathcode trace {TRACED_PAGE}\n{render_trace(way).rstrip()}")
+    """The way of one document of the pile that was translated too."""
+    ways = trace(open_catalog(workspace.lake), TRACED_PAGE)
+    (way,) = [way for way in ways if not way.made_from]
+    head, *computations = re.split(r"(?m)^(?=computation  )", render_trace(way).rstrip())
+    tail = computations[-1].split("\n\n", 1)[1]
+    # The first computation stands for all.
+    shown = [head, computations[0], f"(and {len(computations) - 1} computations more)\n\n", tail]
+    return fenced(f"$ mathcode trace {way.doc_id}\n{''.join(shown)}")
 
 
 def translated_block(workspace: Workspace) -> str:
