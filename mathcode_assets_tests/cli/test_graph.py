@@ -53,7 +53,7 @@ def test_catalog_is_there_for_ones_own_sql(sample_lake: BuiltLake) -> None:
     assert main(["catalog", "--lake", str(sample_lake.root)]) == 0
     with duckdb.connect(str(sample_lake.root / "lake.duckdb"), read_only=True) as connection:
         rows = connection.sql("SELECT component, sum(n_tokens) FROM mixture__mathcode_pile GROUP BY 1").fetchall()
-    assert len(rows) == 5
+    assert len(rows) == 6
 
 
 def test_the_table_names_the_tokenizer_and_the_reasons(

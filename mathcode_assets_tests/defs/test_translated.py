@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
-import duckdb
 import pytest
 import yaml
 
@@ -62,8 +61,7 @@ class TestTheSample:
         assert all(row["evidence"] and row["stdout"] for row in computed if row["verdict"] != UNVERIFIABLE)
 
     def test_only_verified_computations_are_in_the_pile(self, sample_lake: BuiltLake) -> None:
-        connection = duckdb.connect()
-        open_catalog(sample_lake.workspace.lake, connection)
+        connection = open_catalog(sample_lake.workspace.lake)
         computed = {row["computation_id"]: row for row in rows(sample_lake, *COMPUTATIONS)}
         documents = connection.execute(
             "SELECT text, source_metadata FROM mixture__mathcode_pile WHERE component = 'mathematical_code'"

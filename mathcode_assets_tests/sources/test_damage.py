@@ -93,7 +93,7 @@ def test_an_empty_file_has_no_records_and_says_so(tmp_path: Path, read: Read, na
     ("name", "data"),
     [
         ("a.jsonl.zst", zstandard.compress(b"")),
-        ("a.jsonl.gz", gzip.compress(b"")),
+        ("a.jsonl.gz", gzip.compress(b"", mtime=0)),
         ("a.jsonl", b"\n \n\n"),
         ("a.jsonl", b"\xef\xbb\xbf"),
         ("a.json", b"[]"),
