@@ -87,7 +87,7 @@ class Verifier:
             memory_bytes=self.config.memory_bytes,
             output_bytes=MIB,
         )
-        package = Path(mathcode_assets.__file__).resolve().parents[1]
+        package = Path(mathcode_assets.__file__).resolve().parent
         self._sandbox = Sandbox(
             SandboxConfig(
                 limits=limits,
