@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 
 SCRIPT = "snippet.m"
 ARGUMENTS = ("octave-cli", "--norc", "--no-history", "--quiet", "--no-window-system", "--no-line-editing", SCRIPT)
@@ -28,6 +29,8 @@ INITIALIZE = "_ZN6octave11interpreter10initializeEv"
 EXECUTE = "_ZN6octave11interpreter7executeEv"
 SHUTDOWN = "_ZN6octave11interpreter8shutdownEv"
 SOURCE_FILE = "_ZN6octave11interpreter11source_fileERKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEES8_bb"
+# Comments and empty lines before a definition.
+FUNCTION_FIRST = re.compile(r"(?:[ \t]*(?:[%#][^\r\n]*)?\r?\n)*[ \t]*(?=function\b)")
 
 
 class _String(ctypes.Structure):
@@ -81,6 +84,13 @@ class Octave:
 
 
 def write_script(source: str) -> None:
-    """Put a snippet where `Octave.run` finds it."""
+    """Put a snippet where `Octave.run` finds it.
+
+    A file whose first statement defines a function would be the file of that function, and what follows would not run:
+    an empty statement before it, on the same line, makes it a script.
+    """
+    source = source.removeprefix("\ufeff")
+    if found := FUNCTION_FIRST.match(source):
+        source = f"{found[0]}1;{source[found.end() :]}"
     with open(SCRIPT, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123
-        file.write(source.removeprefix("\ufeff"))
+        file.write(source)

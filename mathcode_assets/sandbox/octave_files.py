@@ -62,7 +62,8 @@ def octave_files() -> OctaveFiles:
     compiled = home / "oct"
     if not functions.is_dir():
         raise OctaveMissing(f"no function files in {functions}: {INSTALL}")
-    folders = tuple(folder for folder in (functions, compiled) if folder.is_dir())
+    # With the places beside them for functions of the site: Octave warns of folders on its path it cannot list.
+    folders = (functions.parent, home.parent)
     ctypes_parts = Path(sysconfig.get_path("platstdlib"), "lib-dynload").glob("_ctypes.*")
     roots = [program, *sorted(compiled.rglob("*.oct")), Path(sys.executable).resolve(), *ctypes_parts]
     return OctaveFiles(interpreter=interpreter, folders=folders, libraries=tuple(needed_libraries(roots)))

@@ -13,6 +13,19 @@ try
   x = deg2rad (180); x = isrow (1); x = repmat (1, 2); x = circshift ([1 2], 1); x = meshgrid (1:2); x = nthroot (8, 3);
 catch
 end_try_catch
+% The kernel refuses these; Octave's own functions would return -1 or 127 and go on.
+function varargout = system (varargin)
+  error ("Octave:refused", "system: starting programs: Operation not permitted");
+end
+function varargout = popen (varargin)
+  error ("Octave:refused", "popen: starting programs: Operation not permitted");
+end
+function varargout = fork (varargin)
+  error ("Octave:refused", "fork: starting processes: Operation not permitted");
+end
+function varargout = exec (varargin)
+  error ("Octave:refused", "exec: starting programs: Operation not permitted");
+end
 % Ends of a snippet never leave a dump of the workspace.
 crash_dumps_octave_core (false);
 sighup_dumps_octave_core (false);
