@@ -77,7 +77,12 @@ def needed_libraries(programs: Sequence[Path]) -> list[Path]:
     """
     try:
         answer = subprocess.run(
-            ["ldd", *map(str, programs)], capture_output=True, text=True, timeout=LDD_S, check=False, env={"LC_ALL": "C"}
+            ["ldd", *map(str, programs)],
+            capture_output=True,
+            text=True,
+            timeout=LDD_S,
+            check=False,
+            env={"LC_ALL": "C"},
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise OctaveMissing(f"ldd: {error}") from error

@@ -267,9 +267,7 @@ class Sandbox:
             if self._may_start_again(worker, "no answer", done, waiting):
                 self._replace([worker])
 
-    def _on_control(
-        self, worker: Worker, control: socket.socket, done: dict[int, Execution], waiting: Waiting
-    ) -> None:
+    def _on_control(self, worker: Worker, control: socket.socket, done: dict[int, Execution], waiting: Waiting) -> None:
         run = worker.run
         try:
             execution = worker.on_control(control)

@@ -36,7 +36,9 @@ NEAR_LIMIT = 0.8
 MAX_PIPE_BYTES = 1 << 20
 # Octave ends with status 1 both on an uncaught error and on exit(1): what it prints tells them apart.
 _OCTAVE_ERROR = re.compile(r"^(?:parse )?error: (?!called from).*", re.MULTILINE)
-_OCTAVE_REFUSAL = re.compile(r"not permitted|[Pp]ermission denied|Read-only file system|[Cc]ould(?:n't| not) (?:connect|resolve)")
+_OCTAVE_REFUSAL = re.compile(
+    r"not permitted|[Pp]ermission denied|Read-only file system|[Cc]ould(?:n't| not) (?:connect|resolve)"
+)
 _OCTAVE_MEMORY = re.compile(r"out of memory|std::bad_alloc")
 
 
