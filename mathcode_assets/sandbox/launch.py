@@ -108,6 +108,9 @@ def launch(
     """Start a worker for snippets of one language; it says when it is ready.
 
     Args:
+        tier: "namespace" or "landlock".
+        limits: of each snippet.
+        language: of the snippets.
         preload: modules (of Python's workers) imported first.
         readable: folders of packages that may be imported as well.
 

@@ -76,14 +76,8 @@ def needed_libraries(programs: Sequence[Path]) -> list[Path]:
         OctaveMissing: the dynamic linker cannot be asked.
     """
     try:
-        answer = subprocess.run(
-            ["ldd", *map(str, programs)],
-            capture_output=True,
-            text=True,
-            timeout=LDD_S,
-            check=False,
-            env={"LC_ALL": "C"},
-        )
+        command = ["ldd", *map(str, programs)]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=LDD_S, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         raise OctaveMissing(f"ldd: {error}") from error
     paths = (Path(name) for name in _LIBRARY.findall(answer.stdout))

@@ -28,8 +28,9 @@ NOT protected against:
   only what it did.
 
 Output is the same from run to run for what depends on hashes of strings, on `random` and `numpy.random` (both seeded
-with 0 for each snippet, as Octave's generators are), on threads of BLAS, on locale and time zone. It is not for clocks, generators a snippet seeds
-from the system (`default_rng()`), and addresses in default representations (`<object at 0x7f...>`).
+with 0 for each snippet, as Octave's generators are), on threads of BLAS, on locale and time zone. It is not for clocks,
+generators a snippet seeds from the system (`default_rng()`), and addresses in default representations
+(`<object at 0x7f...>`).
 """
 
 from __future__ import annotations

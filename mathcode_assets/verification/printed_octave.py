@@ -8,7 +8,8 @@ arrays, structures, sparse matrices, more than two dimensions, text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence as Items
+from collections.abc import Iterator
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -32,9 +33,8 @@ MAX_CELLS = 10_000
 
 _REAL = r"(?:\d+\.?\d*(?:[eE][-+]\d+)?|\.\d+|Inf|NaN)"
 _CELL = re.compile(rf"\s*([-+]?{_REAL})(?:\s([-+])\s*({_REAL})[ij])?(?=\s|\Z)", re.ASCII)
-_COMPLEX_ROW = re.compile(
-    rf"\s*[-+]?{_REAL}\s[-+]\s*{_REAL}[ij](?:\s+[-+]?{_REAL}\s[-+]\s*{_REAL}[ij])+\s*\Z", re.ASCII
-)
+_COMPLEX = rf"[-+]?{_REAL}\s[-+]\s*{_REAL}[ij]"
+_COMPLEX_ROW = re.compile(rf"\s*{_COMPLEX}(?:\s+{_COMPLEX})+\s*\Z", re.ASCII)
 _OPENING = re.compile(r"\s*([A-Za-z_]\w*) =\s*\Z", re.ASCII)
 _SPECIAL_MATRIX = re.compile(r"\s*(?:Diagonal|Permutation) Matrix\s*\Z")
 _FACTOR = re.compile(r"\s*(\d(?:\.\d*)?e[-+]\d+)\s+\*\s*\Z", re.ASCII)

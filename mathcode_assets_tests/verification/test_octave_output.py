@@ -50,7 +50,12 @@ PAIRS = [
         r"\begin{pmatrix}-2&1\\1.5&-0.5\end{pmatrix}",
         VERIFIED,
     ),
-    ("A = 2 * eye(2)", "A =\n\nDiagonal Matrix\n\n   2   0\n   0   2\n\n", r"\begin{pmatrix}2&0\\0&2\end{pmatrix}", VERIFIED),
+    (
+        "A = 2 * eye(2)",
+        "A =\n\nDiagonal Matrix\n\n   2   0\n   0   2\n\n",
+        r"\begin{pmatrix}2&0\\0&2\end{pmatrix}",
+        VERIFIED,
+    ),
     ("x = roots([1 -5 6])", "x =\n\n   3\n   2\n\n", "x = 2, x = 3", VERIFIED),
     ("x = roots([1 -5 6])", "x =\n\n   3\n   2\n\n", "x = 2, x = 4", REFUTED),
     ("x = [1 -2.5]", "x =\n\n   1.0000  -2.5000\n\n", "(1, -2.5)", VERIFIED),
