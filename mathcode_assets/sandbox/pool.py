@@ -313,7 +313,9 @@ class Sandbox:
     def _replace(self, workers: list[Worker]) -> None:
         for worker in workers:
             self._remove(worker)
-            self._add_worker(worker.language)
+            # Octave's are started when there is something to do for them.
+            if worker.language == PYTHON:
+                self._add_worker()
 
     def _remove(self, worker: Worker) -> None:
         self._forget([control.fileno() for control in worker.controls])
