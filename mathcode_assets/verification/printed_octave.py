@@ -41,7 +41,7 @@ _FACTOR = re.compile(r"\s*(\d(?:\.\d*)?e[-+]\d+)\s+\*\s*\Z", re.ASCII)
 _COLUMNS = re.compile(r"\s*Columns? (\d{1,6})(?:(?: through| and) (\d{1,6}))?:\s*\Z", re.ASCII)
 _LITERAL = re.compile(r"\[([^\[\]()]*;[^\[\]()]*)\]\Z")
 # Of a program: what it prints is then no number in decimal digits, or a fraction near the number.
-_OTHER_DIGITS = re.compile(r"\bformat\b[\s('\"]*(?:rat|hex|bit|native|\+)|\brats?\s*\(", re.IGNORECASE)
+_OTHER_DIGITS = re.compile(r"(?<![.\w])(?:format\b[\s('\"]*(?:rat|hex|bit|native-hex|native-bit)\b|rats?\s*\()")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from mathcode_assets.sandbox.snippets import Snippet
 from mathcode_assets.verification.compare import compare
 from mathcode_assets.verification.isolated import Claim, quick_verdict
 from mathcode_assets.verification.printed import read_output
+from mathcode_assets.verification.printed_octave import prints_other_digits
 from mathcode_assets.verification.values import Unreadable
 
 # A program, what version 7 prints of it, a stated result, and the verdict.
@@ -108,6 +109,23 @@ def test_octave_prints_this(printed: list[str]) -> None:
 def test_verdict_on_what_octave_prints(printed: list[str], number: int) -> None:
     program, _, gold, verdict = PAIRS[number]
     assert compare(gold, printed[number], code=program).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("code", "are_other"),
+    [
+        ("format rat; x", True),
+        ("format('rat')\nx", True),
+        ("disp(rats(x))", True),
+        ("format hex", True),
+        ("format long; x", False),
+        ("print('{}'.format(rate))", False),
+        ("print(format(ratio, '.3f'))", False),
+        ("karats(3)", False),
+    ],
+)
+def test_programs_that_print_other_digits(code: str, are_other: bool) -> None:
+    assert prints_other_digits(code) == are_other
 
 
 COLUMNS = """x =
