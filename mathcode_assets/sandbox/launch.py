@@ -26,7 +26,8 @@ from pathlib import Path
 
 import mathcode_assets
 from mathcode_assets.sandbox import seccomp
-from mathcode_assets.sandbox.snippets import Limits
+from mathcode_assets.sandbox.octave_files import OctaveFiles, octave_files
+from mathcode_assets.sandbox.snippets import OCTAVE, PYTHON, Limits
 
 NAMESPACE = "namespace"
 LANDLOCK = "landlock"
@@ -45,10 +46,14 @@ WORKER_FILES = (
     "sandbox/__init__.py",
     "sandbox/worker.py",
     "sandbox/confinement.py",
+    "sandbox/octave.py",
     "sandbox/program.py",
     "sandbox/scratch.py",
     "sandbox/warming.py",
 )
+
+WARMING = Path(mathcode_assets.__file__).parent / "sandbox" / "warming.m"
+WARMING_INSIDE = CODE / "warming.m"
 
 ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/bin:/bin",
@@ -97,17 +102,30 @@ class Files:
     libraries: tuple[str, ...]
 
 
-def launch(tier: str, *, limits: Limits, preload: Sequence[str], readable: Sequence[Path]) -> Launch:
-    """Start a worker; it says when it is ready.
+def launch(
+    tier: str, *, limits: Limits, preload: Sequence[str], readable: Sequence[Path], language: str = PYTHON
+) -> Launch:
+    """Start a worker for snippets of one language; it says when it is ready.
+
+    Args:
+        tier: "namespace" or "landlock".
+        limits: of each snippet.
+        language: of the snippets.
+        preload: modules (of Python's workers) imported first.
+        readable: folders of packages that may be imported as well.
 
     Raises:
+        OctaveMissing: there is no Octave for a worker of that language.
         SandboxUnavailable: the tier cannot even be started.
     """
     if sys.platform != "linux":
         raise SandboxUnavailable(f"isolated execution needs Linux, not {sys.platform}: use a Linux container")
     is_namespace = tier == NAMESPACE
-    files = _files_inside(readable) if is_namespace else _files_outside(readable)
+    octave = octave_files() if language == OCTAVE else None
+    files = (_files_inside if is_namespace else _files_outside)(readable, octave)
     config = {
+        "octave": str(octave.interpreter) if octave else "",
+        "warming": str((WARMING_INSIDE if is_namespace else WARMING).resolve()),
         "namespaces": is_namespace,
         "preload": list(preload),
         "path": list(files.path),
@@ -233,7 +251,7 @@ def _isolation(files: Files) -> Iterator[str]:
     yield from ("--dir", SCRATCH, "--remount-ro", "/", "--chdir", "/")
 
 
-def _files_inside(readable: Sequence[Path]) -> Files:
+def _files_inside(readable: Sequence[Path], octave: OctaveFiles | None) -> Files:
     """The tree a worker in namespaces sees."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     prefix, standard = Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))
@@ -248,12 +266,22 @@ def _files_inside(readable: Sequence[Path]) -> Files:
     binds += [(package / name, CODE / "mathcode_assets" / name) for name in WORKER_FILES]
     shown = [outside for outside, _ in binds]
     path = [str(inside_library / version), str(inside_library / version / "lib-dynload")]
-    for number, folder in enumerate([*_site_packages(), *readable]):
-        inside = HOME / "site" / str(number)
-        binds.append((folder.resolve(), inside))
-        path.append(str(inside))
-    libraries = [folder for folder in _library_folders() if not any(folder.is_relative_to(place) for place in shown)]
-    binds += [(folder, folder) for folder in libraries]
+    if octave is None:
+        for number, folder in enumerate(_site_packages()):
+            inside = HOME / "site" / str(number)
+            binds.append((folder.resolve(), inside))
+            path.append(str(inside))
+        for number, package in enumerate(readable):
+            # Alone: what stands beside a package, such as the rest of a checkout, is not shown.
+            inside = HOME / "packages" / str(number)
+            binds.append((package.resolve(), inside / package.resolve().name))
+            path.append(str(inside))
+        libraries = [place for place in _library_folders() if not any(place.is_relative_to(other) for other in shown)]
+        binds += [(folder, folder) for folder in libraries]
+    else:
+        binds += [(place, place) for place in (*octave.folders, *octave.libraries)]
+        binds.append((WARMING, WARMING_INSIDE))
+        libraries = list(dict.fromkeys(file.parent for file in octave.libraries))
     if loader := _loader(interpreter):
         binds.append((loader.resolve(), loader.parent.resolve() / loader.name))
     return Files(
@@ -264,15 +292,21 @@ def _files_inside(readable: Sequence[Path]) -> Files:
     )
 
 
-def _files_outside(readable: Sequence[Path]) -> Files:
+def _files_outside(readable: Sequence[Path], octave: OctaveFiles | None) -> Files:
     """The same files under their own names."""
     standard = Path(sysconfig.get_path("stdlib"))
-    folders = [*_site_packages(), *(folder.resolve() for folder in readable)]
-    shown = [standard, *folders, *_library_folders()]
+    path = [standard, standard / "lib-dynload"]
+    if octave is None:
+        packages = [package.resolve() for package in readable]
+        path += [*_site_packages(), *(package.parent for package in packages)]
+        shown = [standard, *_site_packages(), *packages, *_library_folders()]
+    else:
+        # Python's own files are read before the confinement.
+        shown = [*octave.folders, *octave.libraries]
     return Files(
-        binds=tuple((folder, folder) for folder in shown),
+        binds=tuple((place, place) for place in shown),
         interpreter=Path(sys.executable).resolve(),
-        path=(str(standard), str(standard / "lib-dynload"), *map(str, folders)),
+        path=tuple(map(str, path)),
         libraries=(),
     )
 

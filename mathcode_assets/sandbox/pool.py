@@ -1,4 +1,4 @@
-"""Isolated execution of untrusted Python: many snippets, a few warm workers.
+"""Isolated execution of untrusted Python and GNU Octave: many snippets, a few warm workers.
 
     with Sandbox(SandboxConfig()) as sandbox:
         for execution in sandbox.run([Snippet(code="print(1 + 1)")]):
@@ -6,7 +6,8 @@
 
 Each worker is an interpreter that has imported the mathematics packages once, inside one isolation; each snippet is a
 fork of it with a process and mount namespace, a private directory in memory, hard limits, Landlock rules, no
-capabilities and a list of allowed system calls. Two tiers, tried in this order by "auto": "namespace" (bubblewrap) and
+capabilities and a list of allowed system calls. Octave has workers of its own, started at its first snippet; where it
+is not installed its snippets are rejected. Two tiers, tried in this order by "auto": "namespace" (bubblewrap) and
 "landlock" (no namespaces: Landlock, system-call filter, limits). docs/decisions/0011-sandbox.md has the reasons.
 
 Kept from a snippet: the host's files, environment, processes and network; other snippets, before and after it; the
@@ -27,8 +28,9 @@ NOT protected against:
   only what it did.
 
 Output is the same from run to run for what depends on hashes of strings, on `random` and `numpy.random` (both seeded
-with 0 for each snippet), on threads of BLAS, on locale and time zone. It is not for clocks, generators a snippet seeds
-from the system (`default_rng()`), and addresses in default representations (`<object at 0x7f...>`).
+with 0 for each snippet, as Octave's generators are), on threads of BLAS, on locale and time zone. It is not for clocks,
+generators a snippet seeds from the system (`default_rng()`), and addresses in default representations
+(`<object at 0x7f...>`).
 """
 
 from __future__ import annotations
@@ -42,11 +44,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from mathcode_assets.sandbox import snippets as words
 from mathcode_assets.sandbox.launch import LANDLOCK, NAMESPACE, TIERS, SandboxUnavailable
+from mathcode_assets.sandbox.octave_files import OctaveMissing, octave_files
 from mathcode_assets.sandbox.scratch import remove_tree
-from mathcode_assets.sandbox.snippets import Execution, Limits, Snippet, refusal, rejection
+from mathcode_assets.sandbox.snippets import LANGUAGES, OCTAVE, PYTHON, Execution, Limits, Snippet, refusal, rejection
 from mathcode_assets.sandbox.supervisor import TICK_S, Job, Worker
 
 AUTO = "auto"
@@ -58,14 +62,17 @@ WINDOW = 16
 ATTEMPTS = 2
 FAILED_STARTS = 3
 PROBE = Snippet(code="print(6 * 7)")
+# Snippets taken from the input and not yet started, by their language.
+Waiting: TypeAlias = dict[str, deque[Job]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxConfig:
     """How to run snippets.
 
-    `preload` names modules imported once per worker, so that a snippet's import finds them in memory. `readable` are
-    further folders on the path of the worker, read-only, for trusted modules to preload.
+    `n_workers` snippets run at a time, whatever their language. `preload` names modules imported once per worker, so
+    that a snippet's import finds them in memory. `readable` are folders of further trusted packages to preload from,
+    read-only; what stands beside them in their parent folders is not shown.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -93,15 +100,17 @@ class Sandbox:
         self.tier = config.tier if config.tier != AUTO else _best_tier(config.limits)
         self._root = Path(tempfile.mkdtemp(prefix="mathcode-sandbox-"))
         self._n_started = 0
-        self._failed_starts = 0
+        self._failed_starts = dict.fromkeys(LANGUAGES, 0)
         self._is_running = False
         self._workers: list[Worker] = []
+        # Why there is no Octave here, once that is known.
+        self._octave_problem = ""
         self._selector = selectors.DefaultSelector()
         try:
             for _ in range(config.n_workers):
                 self._add_worker()
             while not all(worker.is_ready for worker in self._workers):
-                self._step({}, deque())
+                self._step({}, {PYTHON: deque()})
         except BaseException:
             self.close()
             raise
@@ -129,31 +138,33 @@ class Sandbox:
 
         Raises:
             RuntimeError: another `run` of this sandbox has not ended.
-            SandboxUnavailable: workers cannot be started any more.
+            SandboxUnavailable: Python's workers cannot be started any more.
         """
         if self._is_running:
             raise RuntimeError("this sandbox is already running snippets")
         self._is_running = True
         source = iter(snippets)
-        waiting: deque[Job] = deque()
+        waiting: Waiting = {language: deque() for language in LANGUAGES}
         done: dict[int, Execution] = {}
         n_taken = n_given = 0
         is_exhausted = False
+        n_workers = self.config.n_workers
         try:
             while True:
-                for worker in self._workers:
-                    while not is_exhausted and not waiting and n_taken - n_given < WINDOW * len(self._workers):
+                for worker in list(self._workers):
+                    while not is_exhausted and not waiting[worker.language] and n_taken - n_given < WINDOW * n_workers:
                         snippet = next(source, None)
                         if snippet is None:
                             is_exhausted = True
-                        elif reason := refusal(snippet, self.config.limits):
+                        elif reason := self._refusal(snippet):
                             done[n_taken] = rejection(reason)
                             n_taken += 1
                         else:
-                            waiting.append(Job(number=n_taken, snippet=snippet))
+                            waiting[snippet.language].append(Job(number=n_taken, snippet=snippet))
                             n_taken += 1
-                    if worker.is_ready and worker.run is None and waiting:
-                        self._start(worker, waiting)
+                    self._start_next(worker, waiting)
+                if waiting[OCTAVE]:
+                    self._provide_octave(len(waiting[OCTAVE]), done, waiting)
                 while n_given in done:
                     yield done.pop(n_given)
                     n_given += 1
@@ -165,7 +176,34 @@ class Sandbox:
             self._is_running = False
             self._replace([worker for worker in self._workers if worker.run])
 
-    def _add_worker(self) -> None:
+    def _refusal(self, snippet: Snippet) -> str:
+        """Why a snippet is not started; empty where it may be."""
+        if reason := refusal(snippet, self.config.limits):
+            return reason
+        if snippet.language == OCTAVE and not self._octave_problem:
+            try:
+                octave_files()
+            except OctaveMissing as error:
+                self._octave_problem = str(error)
+        return self._octave_problem if snippet.language == OCTAVE else ""
+
+    def _provide_octave(self, n_waiting: int, done: dict[int, Execution], waiting: Waiting) -> None:
+        """As many workers for Octave as can be busy, started when there is something to do for them."""
+        n_workers = sum(worker.language == OCTAVE for worker in self._workers)
+        try:
+            for _ in range(min(n_waiting, self.config.n_workers) - n_workers):
+                self._add_worker(OCTAVE)
+        except (SandboxUnavailable, OctaveMissing) as error:
+            self._give_octave_up(str(error), done, waiting)
+
+    def _give_octave_up(self, reason: str, done: dict[int, Execution], waiting: Waiting) -> None:
+        """Reject Octave's snippets from here on; Python's go on."""
+        self._octave_problem = f"Octave does not start in tier {self.tier}: {reason}"
+        for job in waiting.get(OCTAVE, ()):
+            done[job.number] = rejection(self._octave_problem)
+        waiting[OCTAVE] = deque()
+
+    def _add_worker(self, language: str = PYTHON) -> None:
         self._n_started += 1
         scratch_root = self._root / str(self._n_started)
         scratch_root.mkdir(mode=0o700)
@@ -175,19 +213,26 @@ class Sandbox:
                 worker = Worker(
                     self.tier,
                     limits=config.limits,
-                    preload=config.preload,
-                    readable=config.readable,
+                    preload=config.preload if language == PYTHON else (),
+                    readable=config.readable if language == PYTHON else (),
                     scratch_root=scratch_root,
+                    language=language,
                 )
                 break
             except SandboxUnavailable:
                 # Killed as it was started, perhaps; but not where nothing ever ran.
-                self._failed_starts += 1
-                if not self._workers or self._failed_starts >= FAILED_STARTS:
+                self._failed_starts[language] += 1
+                if not self._workers or self._failed_starts[language] >= FAILED_STARTS:
                     raise
         self._workers.append(worker)
         for control in worker.controls:
             self._selector.register(control, selectors.EVENT_READ, worker)
+
+    def _start_next(self, worker: Worker, waiting: Waiting) -> None:
+        """Give a free worker the next snippet of its language, unless enough are running."""
+        is_free = worker.is_ready and worker.run is None and waiting[worker.language]
+        if is_free and sum(other.run is not None for other in self._workers) < self.config.n_workers:
+            self._start(worker, waiting[worker.language])
 
     def _start(self, worker: Worker, waiting: deque[Job]) -> None:
         job = waiting.popleft()
@@ -201,7 +246,7 @@ class Sandbox:
         for fd in pipes:
             self._selector.register(fd, selectors.EVENT_READ, worker)
 
-    def _step(self, done: dict[int, Execution], waiting: deque[Job]) -> None:
+    def _step(self, done: dict[int, Execution], waiting: Waiting) -> None:
         """Wait for something to happen, and deal with all that has."""
         for key, _ in self._selector.select(TICK_S):
             worker: Worker = key.data
@@ -220,45 +265,65 @@ class Sandbox:
             if worker.run:
                 reason = "the worker did not answer any more"
                 done[worker.run.job.number] = worker.abandoned(words.TIMEOUT, reason)
-            self._count_failed_start(worker, "no answer")
-            self._replace([worker])
+            if self._may_start_again(worker, "no answer", done, waiting):
+                self._replace([worker])
 
-    def _on_control(
-        self, worker: Worker, control: socket.socket, done: dict[int, Execution], waiting: deque[Job]
-    ) -> None:
+    def _on_control(self, worker: Worker, control: socket.socket, done: dict[int, Execution], waiting: Waiting) -> None:
         run = worker.run
         try:
             execution = worker.on_control(control)
         except (EOFError, SandboxUnavailable) as error:
-            if run is None or isinstance(error, SandboxUnavailable):
-                self._count_failed_start(worker, str(error), is_final=isinstance(error, SandboxUnavailable))
-            elif run.job.attempts < ATTEMPTS:
-                waiting.appendleft(run.job)
-            else:
+            is_final = isinstance(error, SandboxUnavailable)
+            if run is not None and (is_final or run.job.attempts < ATTEMPTS):
+                waiting[worker.language].appendleft(run.job)
+            elif run is not None:
                 done[run.job.number] = worker.abandoned(words.SIGNAL, "its worker was killed, twice")
-            self._replace([worker])
+            has_failed = run is None or is_final
+            if not has_failed or self._may_start_again(worker, str(error), done, waiting, is_final=is_final):
+                self._replace([worker])
             return
         if execution is not None and run is not None:
-            self._failed_starts = 0
+            self._failed_starts[worker.language] = 0
             self._forget(run.pipes)
             done[run.job.number] = execution
 
-    def _count_failed_start(self, worker: Worker, reason: str, *, is_final: bool = False) -> None:
+    def _may_start_again(
+        self, worker: Worker, reason: str, done: dict[int, Execution], waiting: Waiting, *, is_final: bool = False
+    ) -> bool:
+        """Count a start that failed; False where the worker was removed with its language.
+
+        Raises:
+            SandboxUnavailable: the language is Python.
+        """
         if worker.is_ready and not is_final:
-            return
-        self._failed_starts += 1
-        if is_final or self._failed_starts >= FAILED_STARTS:
+            return True
+        language = worker.language
+        self._failed_starts[language] += 1
+        if not is_final and self._failed_starts[language] < FAILED_STARTS:
+            return True
+        if language == PYTHON:
             raise SandboxUnavailable(f"workers of tier {self.tier} do not start: {reason}")
+        self._give_octave_up(reason, done, waiting)
+        for other in [other for other in self._workers if other.language == language and other.run is None]:
+            self._remove(other)
+        if worker in self._workers:
+            self._remove(worker)
+        return False
 
     def _replace(self, workers: list[Worker]) -> None:
         for worker in workers:
-            self._forget([control.fileno() for control in worker.controls])
-            self._forget(list(worker.pidfds))
-            if worker.run:
-                self._forget(worker.run.pipes)
-            worker.close()
-            self._workers.remove(worker)
-            self._add_worker()
+            self._remove(worker)
+            # Octave's are started when there is something to do for them.
+            if worker.language == PYTHON:
+                self._add_worker()
+
+    def _remove(self, worker: Worker) -> None:
+        self._forget([control.fileno() for control in worker.controls])
+        self._forget(list(worker.pidfds))
+        if worker.run:
+            self._forget(worker.run.pipes)
+        worker.close()
+        self._workers.remove(worker)
 
     def _forget(self, fds: list[int]) -> None:
         known = self._selector.get_map()

@@ -3,7 +3,8 @@
 The status of an execution, `Execution.status`:
 
 - `ok`: the program ended by itself with exit status 0;
-- `error`: an uncaught exception (a syntax error and a MemoryError included); `exit_code` is 1;
+- `error`: an uncaught exception (a syntax error and a MemoryError included); `exit_code` is 1. Of an Octave program:
+  exit status 1, and a line of stderr that begins with `error:` or `parse error:`;
 - `exit`: a non-zero exit status without an uncaught exception, as `sys.exit(2)`;
 - `signal`: ended by a signal that was not ours; `exit_code` is minus its number;
 - `timeout`: ended by us, over the wall clock or the processor time;
@@ -27,8 +28,10 @@ MEMORY_LIMIT = "memory_limit"
 REJECTED = "rejected"
 STATUSES = (OK, ERROR, TIMEOUT, SIGNAL, EXIT, OUTPUT_LIMIT, MEMORY_LIMIT, REJECTED)
 
-# Languages there is an interpreter for.
-LANGUAGES = frozenset({"python"})
+PYTHON = "python"
+OCTAVE = "octave"
+# Languages there is an interpreter for; Octave only where it is installed.
+LANGUAGES = (PYTHON, OCTAVE)
 
 MIB = 1 << 20
 
@@ -61,7 +64,7 @@ class Snippet:
     """A program, and what it may read from its standard input."""
 
     code: str
-    language: str = "python"
+    language: str = PYTHON
     stdin: bytes = b""
 
 

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -21,7 +22,7 @@ from typing import Any
 from mathcode_assets.sandbox import snippets as words
 from mathcode_assets.sandbox.launch import SCRATCH, Launch, SandboxUnavailable, end, launch, log_tail, sealed_file
 from mathcode_assets.sandbox.program import UNCAUGHT, UNCAUGHT_MEMORY, UNCAUGHT_REFUSAL
-from mathcode_assets.sandbox.snippets import Execution, Limits, Snippet
+from mathcode_assets.sandbox.snippets import OCTAVE, PYTHON, Execution, Limits, Snippet
 
 # A worker that says nothing for this long after the wall limit is ended with its snippet.
 GRACE_S = 10.0
@@ -33,6 +34,12 @@ TICK_S = 0.05
 # A snippet the kernel killed at this share of its memory was killed for memory.
 NEAR_LIMIT = 0.8
 MAX_PIPE_BYTES = 1 << 20
+# Octave ends with status 1 both on an uncaught error and on exit(1): what it prints tells them apart.
+_OCTAVE_ERROR = re.compile(r"^(?:parse )?error: (?!called from).*", re.MULTILINE)
+_OCTAVE_REFUSAL = re.compile(
+    r"not permitted|[Pp]ermission denied|Read-only file system|[Cc]ould(?:n't| not) (?:connect|resolve)"
+)
+_OCTAVE_MEMORY = re.compile(r"out of memory|std::bad_alloc")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,24 +72,33 @@ class Worker:
 
     Args:
         tier: "namespace" or "landlock".
+        language: of the snippets it can run.
         scratch_root: an empty folder of this worker's own (landlock tier), where private directories are made.
     """
 
     def __init__(
-        self, tier: str, *, limits: Limits, preload: Sequence[str], readable: Sequence[Path], scratch_root: Path
+        self,
+        tier: str,
+        *,
+        limits: Limits,
+        preload: Sequence[str],
+        readable: Sequence[Path],
+        scratch_root: Path,
+        language: str = PYTHON,
     ) -> None:
         self.tier = tier
+        self.language = language
         self.limits = limits
         self.run: Run | None = None
         self._scratch_root = scratch_root
         self._n_runs = 0
-        # Of each interpreter that is ready, a descriptor that tells its death (others hold its socket open), and its
-        # address space.
+        # Of each interpreter that has begun, a descriptor that tells its death (others hold its socket open), and its
+        # address space where it is ready.
         self.pidfds: dict[int, socket.socket] = {}
         self._base_bytes: dict[socket.socket, int] = {}
         self._preloaded = {name.partition(".")[0] for name in preload}
         self.start_deadline = time.monotonic() + START_S
-        self.launched: Launch = launch(tier, limits=limits, preload=preload, readable=readable)
+        self.launched: Launch = launch(tier, limits=limits, preload=preload, readable=readable, language=language)
         self.controls = self.launched.controls
 
     @property
@@ -154,9 +170,12 @@ class Worker:
         answer: dict[str, Any] = json.loads(message)
         if "unready" in answer:
             raise SandboxUnavailable(f"worker of tier {self.tier} cannot start: {answer['unready']}")
-        if "ready" in answer:
-            self._base_bytes[control] = _address_space(fds[0])
+        if "starting" in answer:
             self.pidfds[fds[0]] = control
+            return None
+        if "ready" in answer:
+            pidfd = next(fd for fd, served in self.pidfds.items() if served is control)
+            self._base_bytes[control] = _address_space(pidfd)
             return None
         run = self.run
         if run is None:
@@ -245,6 +264,8 @@ class Worker:
             return status, None, detail
         if os.WIFEXITED(answer["done"]):
             code = os.WEXITSTATUS(answer["done"])
+            if self.language == OCTAVE and code == 1 and _OCTAVE_ERROR.search(stderr):
+                return words.ERROR, 1, self._octave_detail(stderr)
             return (words.EXIT if code else words.OK), code, ""
         number = os.WTERMSIG(answer["done"])
         last_line = stderr.rstrip().rpartition("\n")[2][:500]
@@ -261,6 +282,13 @@ class Worker:
         name = signal.Signals(number).name if number in signal.Signals._value2member_map_ else str(number)
         policy = "policy: " if number == signal.SIGSYS else ""
         return words.SIGNAL, -number, f"{policy}ended by {name}"
+
+    def _octave_detail(self, stderr: str) -> str:
+        """Why an Octave program failed, as far as its last error says that we refused something."""
+        last = _OCTAVE_ERROR.findall(stderr)[-1][:500]
+        if _OCTAVE_REFUSAL.search(last):
+            return f"policy: {last}"
+        return f"memory: over {self.limits.memory_bytes} bytes" if _OCTAVE_MEMORY.search(last) else ""
 
     def _texts(self, run: Run) -> tuple[str, str]:
         texts = [bytes(output[: self.limits.output_bytes]).decode("utf-8", "replace") for output in run.outputs]

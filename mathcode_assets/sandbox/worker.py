@@ -3,11 +3,13 @@
 Run by `launch.py`, inside the tier's confinement: `worker.py CONFIG LIFELINE CONTROL [CONTROL]`, inherited descriptors.
 With two CONTROLs it is two interpreters: one with the common part of the standard library, and one that has the
 modules to preload as well. A fork of the second copies the page tables of 100 MB and costs 4 ms, of the first 1 ms;
-the supervisor sends a snippet that names no preloaded package to the first.
+the supervisor sends a snippet that names no preloaded package to the first. A worker for Octave has one CONTROL, and an
+Octave loaded into it, which each fork runs; see `octave.py`.
 
 CONTROL is a SOCK_SEQPACKET socket. A request is a JSON message with four descriptors (source, stdin, stdout, stderr).
-Answers are JSON messages: `ready` (with a pidfd of this process), then for each request `started` (with a pidfd of the
-child) and `done` (its wait status), or `failed`: the child could not be confined, and the snippet was not started.
+Answers are JSON messages: `starting` (with a pidfd of this process) and `ready` or `unready`, then for each request
+`started` (with a pidfd of the child) and `done` (its wait status), or `failed`: the child could not be confined, and
+the snippet was not started.
 LIFELINE is a pidfd of the supervisor: when it is gone, so are we.
 """
 
@@ -28,6 +30,7 @@ import traceback
 from typing import Any
 
 from mathcode_assets.sandbox import confinement
+from mathcode_assets.sandbox.octave import Octave, write_script
 from mathcode_assets.sandbox.program import FILE_NAME, fresh_interpreter_state, run_snippet
 from mathcode_assets.sandbox.scratch import is_too_full, remove_tree
 from mathcode_assets.sandbox.warming import warm
@@ -61,9 +64,15 @@ def main() -> None:
     control = socket.socket(fileno=controls.pop() if is_warm else controls.pop(0))
     for other in controls:
         os.close(other)
+    # First, so that the supervisor sees it end while it imports: others have its socket open.
+    send(control, {"starting": True}, os.pidfd_open(os.getpid()))
+    octave: Octave | None = None
     try:
-        for name in config["preload"] if is_warm else COMMON.split():
-            importlib.import_module(name)
+        if config["octave"]:
+            octave = Octave(config["octave"], config["warming"])
+        else:
+            for name in config["preload"] if is_warm else COMMON.split():
+                importlib.import_module(name)
         if is_warm:
             warm(sys.modules)
     except BaseException:
@@ -71,10 +80,12 @@ def main() -> None:
         return
     gc.collect()
     gc.freeze()
-    send(control, {"ready": True}, os.pidfd_open(os.getpid()))
+    send(control, {"ready": True})
     job = serve(control, lifeline, config)
-    if job is not None:
-        # Only in the child: as near to the bottom of the stack as can be.
+    # Only in the child, each as near to the bottom of the stack as can be.
+    if job is not None and octave is not None:
+        octave.run()
+    elif job is not None:
         run_snippet(job)
 
 
@@ -201,7 +212,11 @@ def confine(config: Config, request: Config, fds: list[int], parent: int) -> str
     confinement.drop_privileges()
     # Without namespaces nothing else stands before the host's files.
     confinement.restrict_files(config["readable"], scratch, is_required=not config["namespaces"])
-    fresh_interpreter_state(scratch)
+    if config["octave"]:
+        os.environ.update(HOME=scratch, TMPDIR=scratch, PWD=scratch)
+        write_script(source)
+    else:
+        fresh_interpreter_state(scratch)
     confinement.filter_system_calls(config["program"], config["own_pid"])
     # Last: until here a failure can still be reported.
     confinement.close_all_but_standard()

@@ -50,6 +50,7 @@ from mathcode_assets.verification.values import (
 )
 
 MAX_DIGITS = 4_000  # of one literal: below CPython's limit of int(), and far above any stated value
+OCTAVE_PLACES = 4  # behind the point in Octave's short format with an exponent
 MAX_EXPONENT = 5_000  # of a literal such as 1e300
 
 DECIMAL = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?\Z", re.ASCII)
@@ -73,7 +74,9 @@ def number(text: str) -> Number:
     places = len(fraction or "") - int(exponent or 0)
     mantissa = int(sign + digits)
     value = Fraction(mantissa, 10**places) if places >= 0 else Fraction(mantissa * 10**-places)
-    return Number(value, places, len(digits.lstrip("0")) or 1)
+    # As Octave displays 100000.5: 1.0000e+05. The shortest form of a float (1e+20) has no zeros at its end.
+    is_coarse = places <= 0 and exponent is not None and len(whole) == 1 and len(fraction or "") == OCTAVE_PLACES
+    return Number(value, places, len(digits.lstrip("0")) or 1, is_coarse=is_coarse)
 
 
 def named(name: str) -> Value:

@@ -18,6 +18,7 @@ from mathcode_assets.verification.containers import Rules, compare_values
 from mathcode_assets.verification.describing import clipped, described
 from mathcode_assets.verification.findings import Finding
 from mathcode_assets.verification.printed import THOUSANDS, Printed, read_output
+from mathcode_assets.verification.printed_octave import prints_other_digits
 from mathcode_assets.verification.scalars import compare_numbers
 from mathcode_assets.verification.stated import Member, Stated, read_stated
 from mathcode_assets.verification.values import (
@@ -62,6 +63,11 @@ class Comparison:
     evidence: str
 
 
+OTHER_DIGITS = Comparison(
+    verdict=UNVERIFIABLE, method="other_digits", evidence="the program prints nearby fractions, or bits"
+)
+
+
 def compare(gold: str, output: str, *, expression: str = "", code: str = "") -> Comparison:
     """Whether a program's output is the stated result.
 
@@ -69,8 +75,10 @@ def compare(gold: str, output: str, *, expression: str = "", code: str = "") -> 
         gold: the stated result, LaTeX or plain text; untrusted.
         output: what the program printed; untrusted.
         expression: the expression whose result is stated: an indefinite integral allows a constant difference.
-        code: the program. Taken for its place in the interface: no rule needs it yet.
+        code: the program: Octave's can be told to print nearby fractions for decimals.
     """
+    if prints_other_digits(code):
+        return OTHER_DIGITS
     quick = plain_verdict(gold, output)
     if quick is not None:
         return quick

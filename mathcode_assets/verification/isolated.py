@@ -27,7 +27,8 @@ from mathcode_assets.records import UNVERIFIABLE
 from mathcode_assets.sandbox.pool import Sandbox, SandboxConfig
 from mathcode_assets.sandbox.snippets import MIB, OK, TIMEOUT, Execution, Limits, Snippet
 from mathcode_assets.verification.characters import MAX_CHARS
-from mathcode_assets.verification.compare import Comparison, plain_verdict
+from mathcode_assets.verification.compare import OTHER_DIGITS, Comparison, plain_verdict
+from mathcode_assets.verification.printed_octave import prints_other_digits
 
 Item = TypeVar("Item")
 MODULE = "mathcode_assets.verification.compare"
@@ -87,7 +88,7 @@ class Verifier:
             memory_bytes=self.config.memory_bytes,
             output_bytes=MIB,
         )
-        package = Path(mathcode_assets.__file__).resolve().parents[1]
+        package = Path(mathcode_assets.__file__).resolve().parent
         self._sandbox = Sandbox(
             SandboxConfig(
                 limits=limits,
@@ -149,6 +150,8 @@ def quick_verdict(claim: Claim) -> Comparison | None:
     """The verdict where none of the comparison's machinery is needed: plain numbers, and texts beyond any limit."""
     if max(len(claim.gold), len(claim.output)) > MAX_CHARS:
         return Comparison(verdict=UNVERIFIABLE, method="too_long", evidence=f"over {MAX_CHARS} characters")
+    if prints_other_digits(claim.code):
+        return OTHER_DIGITS
     return plain_verdict(claim.gold, claim.output)
 
 

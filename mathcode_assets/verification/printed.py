@@ -9,6 +9,7 @@ from mathcode_assets.verification.building import number
 from mathcode_assets.verification.characters import depth_of, is_enclosed, plain, split_top
 from mathcode_assets.verification.formulas import read_formula
 from mathcode_assets.verification.functions import FUNCTIONS, GREEK
+from mathcode_assets.verification.printed_octave import Display, complex_row, displays, literal
 from mathcode_assets.verification.reading import check_depth, read_source
 from mathcode_assets.verification.units import NO_UNITS, multiplied, scale_of
 from mathcode_assets.verification.values import (
@@ -113,10 +114,16 @@ def read_output(output: str) -> list[Printed]:
     if not text:
         raise Unreadable("nothing was printed")
     check_depth(text)
-    lines = joined_lines(text)
-    if len(lines) > MAX_LINES:
-        raise Unreadable("too many lines")
-    return [read_line(line) for line in lines]
+    found: list[Printed] = []
+    for piece in displays(text):
+        if isinstance(piece, Display):
+            found.append(Printed(piece.value, label=piece.label))
+            continue
+        lines = joined_lines(piece)
+        if len(lines) + len(found) > MAX_LINES:
+            raise Unreadable("too many lines")
+        found += [read_line(line) for line in lines]
+    return found
 
 
 def joined_lines(text: str) -> list[str]:
@@ -189,8 +196,8 @@ def bare_value(text: str) -> Printed | None:
         return Printed(Boolean(_WORDS[word]))
     if word in ("inf", "+inf", "infinity", "-inf", "-infinity"):
         return Printed(read_source(word.replace("infinity", "oo").replace("inf", "oo")))
-    readers = (_ratio, _percent, _money, _thousands, _dots, _array, _interval, _assignments, _source, _unit, _spaced)
-    for reader in (*readers, _formula):
+    readers = (_ratio, _percent, _money, _thousands, _dots, _spaced, _array, _octave, _interval, _assignments, _source)
+    for reader in (*readers, _unit, _formula):
         try:
             found = reader(text)
         except Unreadable:
@@ -329,7 +336,13 @@ def _unit(text: str) -> Printed | None:
     return None if inner is None else Printed(multiplied(inner.value, size), unit=unit)
 
 
+def _octave(text: str) -> Printed | None:
+    found = complex_row(text) or literal(text)
+    return None if found is None else Printed(found)
+
+
 def _spaced(text: str) -> Printed | None:
+    """Numbers apart by spaces, each with its own sign: `2 -3` is no difference."""
     if not _SPACED.match(text):
         return None
     return Printed(Sequence("bare", tuple(number(token) for token in text.split())))

@@ -132,7 +132,7 @@ def compare_numbers(gold: Number, output: Number) -> Finding:
         # The output has fewer places than the stated result: it agrees as far as it goes.
         if output.digits >= CONFIRMING_DIGITS:
             return Finding(VERIFIED, "decimal_half_unit")
-        return Finding(VERIFIED if not difference else UNVERIFIABLE, "too_few_digits")
+        return Finding(VERIFIED if not difference and not output.is_coarse else UNVERIFIABLE, "too_few_digits")
     if min(gold.digits, output.digits) >= FULL_DIGITS and difference <= ZERO_NOISE * abs(gold.value):
         return Finding(VERIFIED, "float_noise")
     return Finding(REFUTED, "decimal_half_unit")
@@ -141,7 +141,7 @@ def compare_numbers(gold: Number, output: Number) -> Finding:
 def against_decimal(gold: Fraction, output: Number) -> Finding:
     """An exact value against a printed decimal."""
     difference = abs(gold - output.value)
-    if not difference:
+    if not difference and not output.is_coarse:
         return Finding(VERIFIED, "decimal_exact")
     if not gold:
         if difference <= NOISE:

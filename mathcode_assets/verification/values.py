@@ -23,12 +23,14 @@ class Number:
         places: decimal places of the last printed digit (2 for 0.33, -21 for 6.02e23); None where exact.
         digits: significant digits printed (trailing zeros of a decimal count); 0 where exact.
         cut: the decimal ends in dots, so it was cut, not rounded.
+        is_coarse: displayed with five digits and an exponent that hides the units: exact equality says nothing.
     """
 
     value: Fraction
     places: int | None = None
     digits: int = 0
     cut: bool = False
+    is_coarse: bool = False
 
     @property
     def half_unit(self) -> Fraction:
@@ -176,7 +178,7 @@ def integer(value: int) -> Number:
 def negated(scalar: Scalar) -> Scalar:
     """Minus the scalar; a literal stays a literal."""
     if isinstance(scalar, Number):
-        return Number(-scalar.value, scalar.places, scalar.digits, scalar.cut)
+        return Number(-scalar.value, scalar.places, scalar.digits, scalar.cut, scalar.is_coarse)
     return product((MINUS_ONE, scalar))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
@@ -92,3 +93,28 @@ def test_computation_of_an_unknown_document_is_noticed(sandbox: Sandbox, verifie
     _, computations = tables([("print(6 * 7)", "42")])
     with pytest.raises(OutOfStep):
         list(verified(document_batches(["Another."]), computations, sandbox.run, verifier.verify))
+
+
+@pytest.mark.skipif(shutil.which("octave-cli") is None, reason="octave-cli is not installed (apt-get install octave)")
+def test_octave_from_the_answer_to_the_verdict(sandbox: Sandbox, verifier: Verifier) -> None:
+    """Titled answers with an Octave fence: read, run, compared."""
+    config = TranslationConfig(model="scripted", language="octave")
+    programs = [
+        ("A = [2 1; 1 3];\nb = [3; 5];\nx = A \\ b", "\\begin{pmatrix}0.8\\\\1.4\\end{pmatrix}", ("ok", "verified")),
+        ("disp(det([2 1; 1 3]) + 1)", "6", ("ok", "verified")),
+        ("x = roots([1 -5 6])", "x = 2, x = 4", ("ok", "refuted")),
+        ("x = 1/3", "\\frac{1}{3}", ("ok", "unverifiable")),
+        ('[s, o] = system("echo 5"); disp(o)', "5", ("error", "unverifiable")),
+    ]
+    documents = document_batches([f"Text {number}." for number in range(len(programs))])
+    completions = {}
+    for (code, result, _), (_, _, request) in zip(programs, requests_of(documents, config), strict=True):
+        answer = titled_answer(number=1, conditions="", expression="e", result=result, code=code, language="octave")
+        assert "```octave" in answer
+        completions[request.key] = Completion(key=request.key, text=answer, prompt_tokens=10, completion_tokens=5)
+    computations = list(computations_of(documents, complete(documents, Replay(completions), config)))
+    (batch,) = verified(documents, computations, sandbox.run, verifier.verify)
+    rows = batch.to_pylist()
+    assert [(row["status"], row["verdict"]) for row in rows] == [wanted for _, _, wanted in programs]
+    assert {row["language"] for row in rows} == {"octave"}
+    assert "Operation not permitted" in rows[4]["stderr"]

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_one_run_at_a_time(sandbox: Sandbox) -> None:
     ("snippet", "reason"),
     [
         (Snippet(code="print('\ud800')"), "lone surrogate at 7"),
-        (Snippet(code="1", language="octave"), "octave"),
+        (Snippet(code="1", language="fortran"), "fortran"),
         (Snippet(code="#" * (1 << 20) + "\n"), "1048576 bytes"),
         (Snippet(code="é" * (1 << 19) + "\n"), "1048576 bytes"),
     ],
@@ -252,21 +253,95 @@ def test_memory_and_descriptors_stay_flat(sandbox: Sandbox) -> None:
     assert workers() - workers_before < 16 << 20
 
 
+BESIDE = """
+import judging, pathlib
+try:
+    print((pathlib.Path(judging.__file__).parent.parent / "beside.txt").read_text())
+except OSError:
+    print("stopped")
+"""
+
+
 def test_trusted_module_is_preloaded_and_reads_stdin(tmp_path: Path) -> None:
-    (tmp_path / "judging").mkdir()
-    (tmp_path / "judging" / "__init__.py").write_text("")
-    (tmp_path / "judging" / "compare.py").write_text(
+    judging = tmp_path / "judging"
+    judging.mkdir()
+    (tmp_path / "beside.txt").write_text("not to be read")
+    (judging / "__init__.py").write_text("")
+    (judging / "compare.py").write_text(
         "import json, sys, pathlib\nORIGIN = pathlib.Path(__file__).exists()\n"
         "def main():\n    pair = json.load(sys.stdin)\n    print(json.dumps(pair[0] == pair[1]))\n"
     )
     code = "import sys\nassert 'judging.compare' in sys.modules\nfrom judging.compare import main\nmain()"
     for tier in TIERS:
-        config = SandboxConfig(tier=tier, limits=SHORT, n_workers=1, preload=("judging.compare",), readable=(tmp_path,))
+        config = SandboxConfig(tier=tier, limits=SHORT, n_workers=1, preload=("judging.compare",), readable=(judging,))
         with Sandbox(config) as sandbox:
             pairs = [b"[1, 1]", b"[1, 2]", b"garbage"]
             results = list(sandbox.run(Snippet(code=code, stdin=pair) for pair in pairs))
+            (beside,) = sandbox.run([Snippet(code=BESIDE)])
         assert [result.stdout for result in results] == ["true\n", "false\n", ""]
         assert [result.status for result in results] == ["ok", "ok", "error"]
+        assert (beside.status, beside.stdout) == ("ok", "stopped\n"), beside.stderr
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_interpreter_killed_while_it_imports(tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is started again at once, not when it ought to have been ready."""
+    monkeypatch.setattr("mathcode_assets.sandbox.supervisor.START_S", 1e9)
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "__init__.py").write_text("import time\ntime.sleep(1.0)\n")
+    sandboxes: list[Sandbox] = []
+    config = SandboxConfig(tier=tier, limits=SHORT, n_workers=1, preload=("slow",), readable=(slow,))
+    others = descendants(os.getpid())
+    starting = threading.Thread(target=lambda: sandboxes.append(Sandbox(config)), daemon=True)
+    starting.start()
+    # The supervised processes, one below the other: bubblewrap (first tier), the plain and the warm interpreter.
+    n_processes = 3 if tier == NAMESPACE else 2
+    assert wait_until(lambda: len(set(descendants(os.getpid())) - set(others)) == n_processes)
+    time.sleep(0.2)
+    os.kill([pid for pid in descendants(os.getpid()) if pid not in others][-1], signal.SIGKILL)
+    starting.join(60)
+    assert len(sandboxes) == 1, "still waiting for an interpreter that is dead"
+    with sandboxes[0] as sandbox:
+        assert [result.stdout for result in sandbox.run([Snippet(code="import slow; print(1)")])] == ["1\n"]
+
+
+UNPRIVILEGED = """
+import os, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+sys.path[:0] = sys.argv[1:]
+from mathcode_assets.sandbox.pool import Sandbox, SandboxConfig
+from mathcode_assets.sandbox.snippets import Snippet
+with Sandbox(SandboxConfig(preload=(), n_workers=1)) as sandbox:
+    code = "import os; print(6 * 7, os.getuid())"
+    print(sandbox.tier, *(result.stdout for result in sandbox.run([Snippet(code=code)])))
+"""
+
+
+def test_a_user_without_privileges_can_start_a_tier(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user; the other tests run without privileges already")
+    packages = [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
+    tmp_path.chmod(0o777)
+    for interpreter in (sys.executable, "/usr/bin/python3"):
+        # The interpreter may be in a folder of root's: then the system's, where it is new enough.
+        check = "import os, sys; os.setuid(65534); os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
+        version = "import sys; sys.exit(sys.version_info < (3, 11))"
+        if not Path(interpreter).exists() or subprocess.run([interpreter, "-c", check, version]).returncode:
+            continue
+        done = subprocess.run(
+            [interpreter, "-c", UNPRIVILEGED, str(REPOSITORY), *packages],
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env={"PATH": os.environ["PATH"], "TMPDIR": "/tmp"},
+        )
+        assert done.returncode == 0, done.stderr
+        tier, answer, user = done.stdout.split()
+        assert tier in TIERS
+        assert (answer, user) == ("42", "1000" if tier == NAMESPACE else "65534")
+        return
+    pytest.skip("no interpreter that another user may run")
 
 
 def test_preloading_what_is_not_there_says_so() -> None:
