@@ -21,7 +21,8 @@ def test_export_writes_a_hub_shaped_data_set(sample_lake: BuiltLake, tmp_path: P
     pile = sample_lake.workspace.lake.table("mixture/mathcode_pile").manifest()
     files = sorted((tmp_path / "hub" / "data").rglob("train-*.parquet"))
     assert sum(pq.read_metadata(file).num_rows for file in files) == pile.n_rows
-    assert {file.parent.name for file in files} == {"open_web_math", "cc_en_math", "synthetic", "code", "textbooks"}
+    components = {"open_web_math", "cc_en_math", "synthetic", "code", "textbooks", "mathematical_code"}
+    assert {file.parent.name for file in files} == components
 
 
 def test_trace_tells_a_kept_documents_way(sample_lake: BuiltLake, capsys: pytest.CaptureFixture[str]) -> None:
