@@ -142,6 +142,9 @@ def launch(
     }
     pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2 if preload else 1)]
     controls = tuple(ours for ours, _ in pairs)
+    for control in controls:
+        # recv_fds of CPython takes flags and leaves them out: MSG_DONTWAIT would not be heeded.
+        control.setblocking(False)
     config_fd = sealed_file(json.dumps(config).encode())
     log_fd = os.memfd_create("log")
     lifeline = os.pidfd_open(os.getpid())

@@ -158,7 +158,7 @@ class Worker:
             SandboxUnavailable: it could not start, or could not confine a snippet.
         """
         try:
-            message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 1, socket.MSG_DONTWAIT)
+            message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 1)
         except BlockingIOError:
             if self._is_dead(control):
                 raise EOFError("killed") from None

@@ -289,18 +289,21 @@ def test_interpreter_killed_while_it_imports(tier: str, tmp_path: Path, monkeypa
     monkeypatch.setattr("mathcode_assets.sandbox.supervisor.START_S", 1e9)
     slow = tmp_path / "slow"
     slow.mkdir()
-    (slow / "__init__.py").write_text("import time\ntime.sleep(1.0)\n")
+    # The child keeps the interpreter's socket open after its end.
+    (slow / "__init__.py").write_text(
+        "import os, time\nif os.fork() == 0:\n    time.sleep(30)\n    os._exit(0)\ntime.sleep(2)"
+    )
     sandboxes: list[Sandbox] = []
     config = SandboxConfig(tier=tier, limits=SHORT, n_workers=1, preload=("slow",), readable=(slow,))
     others = descendants(os.getpid())
     starting = threading.Thread(target=lambda: sandboxes.append(Sandbox(config)), daemon=True)
     starting.start()
-    # The supervised processes, one below the other: bubblewrap (first tier), the plain and the warm interpreter.
-    n_processes = 3 if tier == NAMESPACE else 2
+    # One below the other: bubblewrap (first tier), the plain interpreter, the warm one, its child.
+    n_processes = 4 if tier == NAMESPACE else 3
     assert wait_until(lambda: len(set(descendants(os.getpid())) - set(others)) == n_processes)
     time.sleep(0.2)
-    os.kill([pid for pid in descendants(os.getpid()) if pid not in others][-1], signal.SIGKILL)
-    starting.join(60)
+    os.kill([pid for pid in descendants(os.getpid()) if pid not in others][-2], signal.SIGKILL)
+    starting.join(20)
     assert len(sandboxes) == 1, "still waiting for an interpreter that is dead"
     with sandboxes[0] as sandbox:
         assert [result.stdout for result in sandbox.run([Snippet(code="import slow; print(1)")])] == ["1\n"]
