@@ -33,7 +33,10 @@ NO_COMPUTATIONS = "No computations."
 _LANGUAGE_NAMES = {PYTHON: "Python", OCTAVE: "GNU Octave"}
 _LIBRARIES = {
     PYTHON: "Use the standard library, SymPy, NumPy or SciPy and import what you use.",
-    OCTAVE: "Use core functions only, without packages, and print with disp or printf.",
+    OCTAVE: (
+        "Use core functions only, without packages. Print with printf and all the digits there are "
+        '(disp rounds to five): "%d" for whole numbers, "%.15g" for others.'
+    ),
 }
 _VERSION_NAME = re.compile(rf"(?:{SINGLE_CALL}|{STRUCTURED})_({PYTHON}|{OCTAVE})/\d+")
 

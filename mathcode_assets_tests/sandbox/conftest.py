@@ -65,3 +65,11 @@ def sandbox(request: pytest.FixtureRequest, canaries: Canaries) -> Iterator[Sand
     """Started after the canaries are in place."""
     with Sandbox(SandboxConfig(tier=request.param, limits=Limits(wall_s=WALL_S, cpu_s=WALL_S))) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_other_sandbox() -> None:
+    """End the workers that tests of the graph leave warm in this process: tests here count all its descendants."""
+    from mathcode_assets.defs.isolation import close_isolation
+
+    close_isolation()
