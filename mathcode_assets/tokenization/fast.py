@@ -42,6 +42,7 @@ class FastEncoder:
         self._point_ids = _point_ids(vocabulary, self.pattern)
         self._pairs = _pair_table(model, vocabulary)
         self._classes = code_point_classes()
+        self._joins = _joins(model, self.pattern)
         self._keys = np.zeros((kernel.MEMORY_SLOTS, 2), np.uint64)
         self._values = np.zeros(kernel.MEMORY_SLOTS, np.int64)
         self._ids = np.zeros(kernel.MEMORY_IDS, np.uint32)
@@ -83,6 +84,7 @@ class FastEncoder:
                 out,
                 n_out,
                 self._classes,
+                self._joins,
                 self.pattern.kind,
                 self.pattern.longest_number,
                 self._byte_ids,
@@ -101,6 +103,15 @@ class FastEncoder:
                 at, n_out = stop, n_out + len(ids)
         return n_out
 
+    def _is_one_word(self, word: np.ndarray) -> bool:
+        try:
+            word.tobytes().decode()
+        except UnicodeDecodeError:
+            return False
+        pattern = self.pattern
+        stop = kernel.first_word(word, self._classes, self._joins, pattern.kind, pattern.longest_number)
+        return int(stop) == len(word)
+
     def _forget(self) -> None:
         self._keys.fill(0)
         self._used.fill(0)
@@ -115,7 +126,7 @@ class FastEncoder:
             if any(character not in bytes_of for character in token):
                 continue  # a special token; no text spells it in this alphabet
             word = np.array([bytes_of[character] for character in token], np.uint8)
-            if len(word) > kernel.LONGEST_WORD_BYTES or not _is_one_word(word, self._classes, self.pattern):
+            if len(word) > kernel.LONGEST_WORD_BYTES or not self._is_one_word(word):
                 continue  # the library decides, or no word at all
             if self._encode(word, out, 0) != 1 or out[0] != number:
                 raise Refused(f"token {token!r} is not what its merges give, and ignore_merges is set")
@@ -158,14 +169,6 @@ def _white_space() -> str:
     return ranges.replace("\u2000-\u200a", "".join(map(chr, range(0x2000, 0x200B))))
 
 
-def _is_one_word(word: np.ndarray, classes: np.ndarray, pattern: Pattern) -> bool:
-    try:
-        word.tobytes().decode()
-    except UnicodeDecodeError:
-        return False
-    return int(kernel.first_word(word, classes, pattern.kind, pattern.longest_number)) == len(word)
-
-
 def _byte_ids(vocabulary: Mapping[str, int], pattern: Pattern) -> np.ndarray:
     if pattern.kind == kernel.SENTENCEPIECE:
         names = [_BYTE_TOKEN.format(byte) for byte in range(256)]
@@ -186,6 +189,19 @@ def _point_ids(vocabulary: Mapping[str, int], pattern: Pattern) -> np.ndarray:
         if len(token) == 1:
             ids[ord(token)] = number
     return ids
+
+
+def _joins(model: Mapping[str, Any], pattern: Pattern) -> np.ndarray:
+    """Which two characters stand side by side in some token that merging makes, flat (JOIN_CLASSES squared).
+
+    Where two do not, no merge ever reaches across them: the text may be cut there.
+    """
+    joins = np.zeros((kernel.JOIN_CLASSES, kernel.JOIN_CLASSES), np.uint8)
+    if pattern.kind == kernel.SENTENCEPIECE:
+        for left, right in merges_of(model):
+            classes = [32 if c == LOW_LINE else min(ord(c), kernel.JOIN_CLASSES - 1) for c in left + right]
+            joins[classes[:-1], classes[1:]] = 1
+    return joins.ravel()
 
 
 def _pair_table(model: Mapping[str, Any], vocabulary: Mapping[str, int]) -> np.ndarray:

@@ -19,6 +19,9 @@ SIGN, LETTER, NUMBER, SPACE, UNKNOWN = 0, 1, 2, 3, 4
 # Patterns (`patterns` says which tokenizer has which). The longest run of digits is a number beside them.
 GPT2, GPT2_DIGITS_APART, GPT4, SENTENCEPIECE = 0, 1, 2, 3
 
+# Characters that SentencePiece tokens may join: each of ASCII (a space stands for U+2581), and all others as one.
+JOIN_CLASSES = 129
+
 # Merging takes time with the square of the word's length; longer ones are left to the library's heap.
 LONGEST_WORD_BYTES = 256
 # Words up to 15 bytes are remembered: they and their length make the two 64-bit halves of the key.
@@ -180,23 +183,28 @@ def _low_line(buffer, at, end):
 
 
 @njit(cache=True)
-def _sentencepiece(buffer, at, end):
-    """End of a run of spaces and the word behind it: no token has a space after anything else."""
+def _sentencepiece(buffer, at, end, joins):
+    """End of the longest stretch in which any two neighbours stand beside each other in some token, too."""
+    before = -1
     while at < end:
         width = _low_line(buffer, at, end)
-        if width == 0:
+        if width:
+            here = 32
+        else:
+            point, width = _point(buffer, at)
+            here = min(point, JOIN_CLASSES - 1)
+        if before >= 0 and not joins[before * JOIN_CLASSES + here]:
             break
+        before = here
         at += width
-    while at < end and _low_line(buffer, at, end) == 0:
-        at += 1
     return at
 
 
 @njit(cache=True, inline="always")
-def pretokenize(buffer, at, end, classes, pattern, longest_number):
+def pretokenize(buffer, at, end, classes, joins, pattern, longest_number):
     """End of the word that starts at a byte; -2 where a character's class is unknown."""
     if pattern == SENTENCEPIECE:
-        return _sentencepiece(buffer, at, end)
+        return _sentencepiece(buffer, at, end, joins)
     if pattern == GPT4:
         return _gpt4(buffer, at, end, classes, longest_number)
     return _gpt2(buffer, at, end, classes, pattern == GPT2_DIGITS_APART)
@@ -207,7 +215,7 @@ def _pair(pairs, left, right):
     """Rank << 32 | merged id of two ids, or all ones."""
     key = uint64(left) << uint64(32) | uint64(right)
     mask = len(pairs) - 1
-    slot = np.int64((key * _MIX1) >> uint64(20)) & mask
+    slot = np.int64((key * _MIX1) >> uint64(40)) & mask
     while pairs[slot, 0] != _NO_PAIR:
         if pairs[slot, 0] == key:
             return pairs[slot, 1]
@@ -221,7 +229,7 @@ def fill_pairs(pairs, left, right, merged):
     mask = len(pairs) - 1
     for rank in range(len(left)):
         key = uint64(left[rank]) << uint64(32) | uint64(right[rank])
-        slot = np.int64((key * _MIX1) >> uint64(20)) & mask
+        slot = np.int64((key * _MIX1) >> uint64(40)) & mask
         while pairs[slot, 0] != _NO_PAIR and pairs[slot, 0] != key:
             slot = (slot + 1) & mask
         pairs[slot, 0] = key
@@ -277,14 +285,15 @@ def _merge(symbols, ranks, count, pairs):
 
 @njit(cache=True)
 def encode_words(
-    buffer, at, end, out, n_out, classes, pattern, longest_number, byte_ids, point_ids, pairs, keys, values, ids, used
+    buffer, at, end, out, n_out, classes, joins, pattern, longest_number, byte_ids, point_ids, pairs, keys, values, ids, used
 ):
     """Encode from a byte on; returns (next byte, ids written, DONE or why it stopped, end of the long word).
 
     Args:
         buffer: UTF-8 bytes; `at` and `end` delimit what is encoded.
         out: uint32 ids are written here from `n_out`; one a byte always fits.
-        classes: class of every code point.
+        classes: class of every code point; joins: which two characters (of JOIN_CLASSES) stand side by side
+            in some token (SentencePiece only).
         pattern: one of the patterns; longest_number: its digits in one word.
         byte_ids: id of each byte; point_ids: id of each code point or -1 (SentencePiece only).
         pairs: table of `fill_pairs`.
@@ -294,7 +303,7 @@ def encode_words(
     symbols = np.empty(LONGEST_WORD_BYTES, np.int64)
     ranks = np.empty(LONGEST_WORD_BYTES, np.uint64)
     while at < end:
-        stop = pretokenize(buffer, at, end, classes, pattern, longest_number)
+        stop = pretokenize(buffer, at, end, classes, joins, pattern, longest_number)
         if stop < 0:
             return at, n_out, UNKNOWN_CHARACTER, at
         size = stop - at
@@ -347,6 +356,6 @@ def encode_words(
 
 
 @njit(cache=True)
-def first_word(buffer, classes, pattern, longest_number):
+def first_word(buffer, classes, joins, pattern, longest_number):
     """End of the first word of some bytes; -2 where a character's class is unknown."""
-    return pretokenize(buffer, 0, len(buffer), classes, pattern, longest_number)
+    return pretokenize(buffer, 0, len(buffer), classes, joins, pattern, longest_number)

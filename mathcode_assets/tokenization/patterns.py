@@ -6,12 +6,13 @@ models over bytes with the pre-tokenisation of
 - GPT-2, alone or behind single digits (our own, SmolLM2, StarCoder),
 - cl100k and Llama-3 (numbers of up to three digits), Qwen2 (single digits),
 
-and BPE models over characters in the way of SentencePiece (Llama-2, Mistral, CodeLlama), where no
-merge joins a space to what stands before it.
+and BPE models over characters in the way of SentencePiece (Llama-2, Mistral, CodeLlama). Those have no
+pre-tokenisation; `kernel` cuts the text where no merge can reach across.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _GPT4_PATTERN = (
 )
 # Digits of one number, by how the pattern spells them.
 _GPT4_PATTERNS = {_GPT4_PATTERN % r"\p{N}{1,3}": 3, _GPT4_PATTERN % r"\p{N}": 1}
+_BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 _LOW_LINE_FOR_SPACE = {"type": "Replace", "pattern": {"String": " "}, "content": LOW_LINE}
 _PREPEND_LOW_LINE = {"type": "Prepend", "prepend": LOW_LINE}
 
@@ -95,9 +97,9 @@ def _byte_level(parsed: Mapping[str, Any]) -> Pattern:
 def _sentencepiece(parsed: Mapping[str, Any]) -> Pattern:
     steps = _steps(parsed["pre_tokenizer"], "pretokenizers")
     normalizers = _steps(parsed["normalizer"], "normalizers")
-    joins = next((text for text in _merged(parsed["model"]) if LOW_LINE in text.lstrip(LOW_LINE)), None)
-    if joins is not None:
-        raise Refused(f"token {joins!r} joins a space to what stands before it")
+    # A byte is written out, and the characters of its name say nothing of what stands beside it.
+    if any(_BYTE_TOKEN.search(part) for merge in merges_of(parsed["model"]) for part in merge):
+        raise Refused("merges of bytes")
     if normalizers and not steps:
         if normalizers == [_PREPEND_LOW_LINE, _LOW_LINE_FOR_SPACE]:
             return Pattern(kind=kernel.SENTENCEPIECE, prefix_space=True)
@@ -116,10 +118,6 @@ def _steps(part: Mapping[str, Any] | None, name: str) -> list[Mapping[str, Any]]
     if part is None:
         return []
     return list(part[name]) if part["type"] == "Sequence" else [part]
-
-
-def _merged(model: Mapping[str, Any]) -> list[str]:
-    return ["".join(pair) for pair in merges_of(model)]
 
 
 def merges_of(model: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -75,7 +75,14 @@ def _pre_tokenizer(family: str) -> pre_tokenizers.PreTokenizer:
 def _sentencepiece(family: str, lines: Iterable[str], vocab_size: int) -> dict[str, Any]:
     """BPE over characters with the 256 bytes to fall back on, in the two ways such files are written."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="first")
+    # SentencePiece trains on words of one script; letters and signs seldom share a token in Llama-2 or Mistral.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="first"),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Split(Regex(r"[^\p{L}\u2581]+"), "isolated"),
+        ]
+    )
     specials = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256))]
     tokenizer.train_from_iterator(
         (line.replace("東", "") for line in lines),  # one character is left to its bytes
@@ -90,5 +97,6 @@ def _sentencepiece(family: str, lines: Iterable[str], vocab_size: int) -> dict[s
         ]
         parsed |= {"pre_tokenizer": None, "normalizer": {"type": "Sequence", "normalizers": steps}}
     else:
-        parsed["pre_tokenizer"] |= {"split": False}
+        step = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False}
+        parsed["pre_tokenizer"] = step
     return parsed
