@@ -7,6 +7,7 @@ once, here. Text that spells a special token stays text.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -185,4 +186,4 @@ def _cut_inside(text: str, special_texts: Sequence[str]) -> list[str]:
             cuts.add(at + 1)
             at = text.find(special, at + 1)
     borders = [0, *sorted(cuts), len(text)]
-    return [text[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    return [text[start:end] for start, end in itertools.pairwise(borders)]

@@ -285,20 +285,31 @@ def _merge(symbols, ranks, count, pairs):
 
 @njit(cache=True)
 def encode_words(
-    buffer, at, end, out, n_out, classes, joins, pattern, longest_number, byte_ids, point_ids, pairs, keys, values, ids, used
+    buffer,
+    at,
+    end,
+    out,
+    n_out,
+    classes,
+    joins,
+    pattern,
+    longest_number,
+    byte_ids,
+    point_ids,
+    pairs,
+    keys,
+    values,
+    ids,
+    used,
 ):
     """Encode from a byte on; returns (next byte, ids written, DONE or why it stopped, end of the long word).
 
-    Args:
-        buffer: UTF-8 bytes; `at` and `end` delimit what is encoded.
-        out: uint32 ids are written here from `n_out`; one a byte always fits.
-        classes: class of every code point; joins: which two characters (of JOIN_CLASSES) stand side by side
-            in some token (SentencePiece only).
-        pattern: one of the patterns; longest_number: its digits in one word.
-        byte_ids: id of each byte; point_ids: id of each code point or -1 (SentencePiece only).
-        pairs: table of `fill_pairs`.
-        keys: remembered words (MEMORY_SLOTS, 2); values: their one id, or where their ids are; ids: those;
-        used: how many words and ids are taken.
+    - `buffer`: UTF-8 bytes, encoded from `at` to `end`; `out`: uint32, written from `n_out` on, one id a byte fits.
+    - `classes`: class of every code point; `longest_number`: digits of one word (GPT4 only); `joins`: which two
+      characters (of JOIN_CLASSES) stand side by side in some token (SentencePiece only).
+    - `byte_ids`, `point_ids`: id of each byte, and of each code point or -1 (SentencePiece only); `pairs`: `fill_pairs`.
+    - The memory of words: `keys` (MEMORY_SLOTS, 2), `values`: a word's one id, or where in `ids` its ids are; `used`:
+      how many words and ids are taken.
     """
     symbols = np.empty(LONGEST_WORD_BYTES, np.int64)
     ranks = np.empty(LONGEST_WORD_BYTES, np.uint64)
