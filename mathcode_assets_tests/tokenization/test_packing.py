@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mathcode_assets.sources.listing import list_inputs
 from mathcode_assets.sources.raw_records import ReadLimits
 from mathcode_assets.storage.filesystem import locate
-from mathcode_assets.tokenization.best_fit import best_fit_decreasing
+from mathcode_assets.tokenization.best_fit import best_fit_decreasing, pack_pieces
 from mathcode_assets.tokenization.documents import token_batch
 from mathcode_assets.tokenization.packed_files import Corpus, write_packed
 from mathcode_assets.tokenization.packing import PackingConfig, PackingCounts, pack_documents
@@ -47,6 +47,26 @@ def test_best_fit_by_eye() -> None:
 def test_the_fullest_that_fits_is_taken() -> None:
     # 8 leaves 2, 7 leaves 3: a 2 goes to the 8, though the 7 could take it.
     assert best_fit_decreasing(np.array([8, 7, 2]), 10)[0].tolist() == [0, 1, 0]
+
+
+def test_gaps_that_nothing_fits_are_closed_by_packing_again() -> None:
+    # Best-fit: 5 + 5, then 4 + 4 and 2 free, then 3 + 3 + 3 and 1 free, 3: four sequences for 30 tokens of 10.
+    lengths = np.array([5, 5, 4, 4, 3, 3, 3, 3])
+    assert best_fit_decreasing(lengths, 10)[1] == 4
+    # Again without the full one: 4 is closed by 3 + 3, twice.
+    sequence_of, n_sequences = pack_pieces(lengths, 10)
+    assert n_sequences == 3
+    assert np.bincount(sequence_of, weights=lengths).tolist() == [10, 10, 10]
+
+
+@settings(max_examples=100, deadline=None)
+@given(lengths=st.lists(st.integers(1, 30), max_size=100), spare=st.integers(0, 30))
+def test_packing_again_never_costs_a_sequence_and_overfills_none(lengths: list[int], spare: int) -> None:
+    length = 30 + spare
+    sequence_of, n_sequences = pack_pieces(np.array(lengths, np.int64), length)
+    assert n_sequences <= best_fit_decreasing(np.array(lengths, np.int64), length)[1]
+    filled = np.bincount(sequence_of, weights=lengths, minlength=n_sequences)
+    assert len(filled) == n_sequences and (filled > 0).all() and (filled <= length).all()
 
 
 def test_a_piece_that_does_not_fit_is_refused() -> None:
