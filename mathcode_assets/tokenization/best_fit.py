@@ -4,8 +4,8 @@ The longest piece first, each into the sequence that it leaves fullest; a new se
 none. Sequences are found by what they have left, so a piece costs a look at a bitmap of the length.
 
 Where documents are all of some size, best-fit uses the short ones up and leaves gaps that nothing fits:
-0.11 % at 4096 and 0.29 % at 2048 on web pages of 60 to 1,500 tokens. So the sequences it did not fill are
-packed a second time, each closed by one piece or two that fit exactly: 0.02 and 0.01 %.
+0.29 % at 2048 and 0.11 % at 4096 on web pages of 60 to 1,500 tokens. Closing each sequence by one piece or two
+that fit exactly leaves 0.014 and 0.003 %, so both are tried and the one with fewer sequences is taken.
 """
 
 from __future__ import annotations
@@ -36,23 +36,19 @@ def best_fit_decreasing(lengths: np.ndarray, length: int) -> tuple[np.ndarray, i
 
 
 def pack_pieces(lengths: np.ndarray, length: int) -> tuple[np.ndarray, int]:
-    """As `best_fit_decreasing`, with the sequences that are not full packed again where that saves any.
+    """As `best_fit_decreasing`, or with sequences closed by pieces that fit exactly where that takes no more of them.
 
     Raises:
         ValueError: as there.
     """
-    sequence_of, n_sequences = best_fit_decreasing(lengths, length)
-    filled = np.bincount(sequence_of, weights=lengths, minlength=n_sequences).astype(np.int64)
-    full = filled == length
-    again = np.flatnonzero(~full[sequence_of])
-    by_length = again[np.argsort(-lengths[again].astype(np.int64), kind="stable")]
-    placed, n_placed = _fit_exactly(lengths[by_length].astype(np.int64), length)
-    if n_placed >= n_sequences - full.sum():
-        return sequence_of, n_sequences
-    number = np.cumsum(full) - 1
-    packed = number[sequence_of].astype(np.int32)
-    packed[by_length] = placed + full.sum()
-    return packed, int(full.sum()) + int(n_placed)
+    by_best_fit, n_best_fit = best_fit_decreasing(lengths, length)
+    order = np.argsort(-lengths.astype(np.int64), kind="stable")
+    placed, n_exact = _fit_exactly(lengths[order].astype(np.int64), length)
+    if n_best_fit < n_exact:
+        return by_best_fit, n_best_fit
+    sequence_of = np.empty(len(lengths), np.int32)
+    sequence_of[order] = placed
+    return sequence_of, int(n_exact)
 
 
 @njit(cache=True)
