@@ -1,0 +1,212 @@
+"""The model of a job: built or loaded, checked for attention across documents, exported. Runs on a worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mathcode_assets.training.packed import Batch, PackedData
+from mathcode_assets.training.plan import padded_vocabulary
+from mathcode_assets.training.run_folder import PARTIAL, sync_folder, write_json
+from mathcode_assets.training.spec import JobSpec, LlamaShape, SpecError
+
+STAMP_FILE = "mathcode_training.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+
+
+def build_model(spec: JobSpec, data: PackedData) -> Any:
+    """The model in the precision of the job, on the CPU, or already sharded where ZeRO-3 loads weights.
+
+    Weights from scratch depend on the seed alone, not on the rank, the world size or the ZeRO stage.
+
+    Raises:
+        SpecError: the packed tokens do not fit the model's vocabulary or positions.
+    """
+    import torch
+    import transformers
+
+    dtype = torch.bfloat16 if spec.deepspeed.precision == "bf16" else torch.float32
+    if spec.model.path is not None:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            spec.model.path,
+            revision=spec.model.revision,
+            dtype=dtype,
+            attn_implementation=spec.model.attention,
+        )
+    else:
+        assert spec.model.shape is not None
+        torch.manual_seed(spec.seed)
+        config = llama_config(spec.model.shape, data)
+        model = transformers.AutoModelForCausalLM.from_config(
+            config, dtype=torch.float32, attn_implementation=spec.model.attention
+        ).to(dtype)
+    if data.vocab_size > model.config.vocab_size:
+        raise SpecError(
+            f"model: has a vocabulary of {model.config.vocab_size}, the data was packed with {data.vocab_size} tokens"
+        )
+    if data.length > model.config.max_position_embeddings:
+        raise SpecError(f"model: reads {model.config.max_position_embeddings} positions, data has {data.length}")
+    model.config.use_cache = False
+    if spec.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.train()
+    return model
+
+
+def llama_config(shape: LlamaShape, data: PackedData) -> Any:
+    """The transformers configuration of a model from scratch."""
+    import transformers
+
+    return transformers.LlamaConfig(
+        vocab_size=shape.vocab_size or padded_vocabulary(data.vocab_size),
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.ffn_size,
+        num_hidden_layers=shape.n_layers,
+        num_attention_heads=shape.n_heads,
+        num_key_value_heads=shape.n_kv_heads or shape.n_heads,
+        max_position_embeddings=shape.max_positions,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        tie_word_embeddings=shape.tie_embeddings,
+        attention_dropout=shape.attention_dropout,
+        bos_token_id=None,
+        eos_token_id=data.eos_id,
+        pad_token_id=data.pad_id,
+    )
+
+
+def model_inputs(batch: Batch, *, device: Any, flatten: bool) -> dict[str, Any]:
+    """What the model is called with: no attention mask and no cache, either would switch block attention off.
+
+    Args:
+        batch: a micro batch.
+        device: where the model is.
+        flatten: one row instead of several. Flash attention in transformers looks at restarting
+            positions only where the batch is one row; with two it silently attends across documents.
+    """
+    import torch
+
+    arrays = {"input_ids": batch.input_ids, "position_ids": batch.position_ids, "labels": batch.labels}
+    if flatten:
+        arrays = {name: array.reshape(1, -1) for name, array in arrays.items()}
+    tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    if flatten:
+        tensors["labels"][:, :: batch.labels.shape[1]] = -100  # a row's first token is not predicted from the row before
+    return {**tensors, "use_cache": False}
+
+
+def check_documents_apart(model: Any, *, device: Any, vocab_size: int, flatten: bool) -> None:
+    """One forward pass pair on random tokens: another first document must not change the second's logits by a bit.
+
+    Raises:
+        RuntimeError: documents attend to each other with this model, attention and library version.
+    """
+    import numpy as np
+    import torch
+
+    random = np.random.default_rng(0)
+    tokens = random.integers(0, vocab_size, (2, 24))
+    other = tokens.copy()
+    other[:, :12] = (other[:, :12] + 1) % vocab_size
+    positions = np.tile(np.arange(12), (2, 2))
+    logits = []
+    model.eval()
+    with torch.no_grad():
+        for ids in (tokens, other):
+            inputs = model_inputs(Batch(ids, positions, ids.copy(), 48, 44), device=device, flatten=flatten)
+            del inputs["labels"]
+            logits.append(model(**inputs).logits.reshape(2, 24, -1)[:, 12:])
+    model.train()
+    if not torch.equal(logits[0], logits[1]):
+        raise RuntimeError("documents packed into one sequence attend to each other: block attention is off")
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seed torch for one step of one rank: dropout is then the same after any resume, with no state to save."""
+    import torch
+
+    digest = hashlib.sha256(f"{seed}:{step}:{rank}".encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:8]) >> 1)
+
+
+def gather_weights(engine: Any) -> dict[str, Any] | None:
+    """The whole state dict on rank 0, None elsewhere. Every rank must call it."""
+    import torch.distributed as dist
+
+    if engine.zero_optimization_stage() == 3:
+        # What accelerate calls too; the public save_16bit_model writes pickles and unties embeddings.
+        return engine._zero3_consolidated_16bit_state_dict()
+    return engine.module.state_dict() if dist.get_rank() == 0 else None
+
+
+def export_model(
+    model: Any, weights: Mapping[str, Any], *, target: Path, spec: JobSpec, data: PackedData, stamps: Mapping[str, Any]
+) -> None:
+    """Write a directory that transformers and vLLM load, in one rename. Rank 0 only.
+
+    Args:
+        model: the transformers model, for its class and configuration.
+        weights: from `gather_weights`; tied weights stay tied.
+        target: the directory; replaced.
+        spec: the job.
+        data: what was trained on; its tokenizer is used where the model has none.
+        stamps: written to mathcode_training.json, hashes also to config.json.
+    """
+    partial = target.with_name(target.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    model.config.use_cache = True
+    model.config.mathcode_training = {name: stamps[name] for name in ("corpus_fingerprint", "config_hash")}
+    model.save_pretrained(partial, state_dict=dict(weights), safe_serialization=True)
+    model.config.use_cache = False
+    copy_tokenizer(spec, data, partial)
+    write_json(partial / STAMP_FILE, dict(stamps))
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    sync_folder(target.parent)
+
+
+def copy_tokenizer(spec: JobSpec, data: PackedData, target: Path) -> None:
+    """Copy the tokenizer's files beside the weights; where only tokenizer.json is known, write its configuration.
+
+    Raises:
+        SpecError: neither the specification, the model nor the packed folder has a tokenizer.
+    """
+    for source in (spec.model.tokenizer, spec.model.path, str(data.folder)):
+        if source is None:
+            continue
+        if not Path(source).is_dir():
+            import transformers
+
+            transformers.AutoTokenizer.from_pretrained(source, revision=spec.model.revision).save_pretrained(target)
+            return
+        files = [Path(source) / name for name in TOKENIZER_FILES if (Path(source) / name).is_file()]
+        if not files:
+            continue
+        for file in files:
+            shutil.copyfile(file, target / file.name)
+        if not (target / "tokenizer_config.json").exists():
+            _write_tokenizer_config(data, target)
+        return
+    raise SpecError("model.tokenizer: no tokenizer files in the model's folder or the packed folder")
+
+
+def _write_tokenizer_config(data: PackedData, target: Path) -> None:
+    vocabulary = json.loads((target / "tokenizer.json").read_text(encoding="utf-8"))
+    names = {token["id"]: token["content"] for token in vocabulary.get("added_tokens", [])}
+    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": data.length}
+    for role, token_id in (("eos_token", data.eos_id), ("pad_token", data.pad_id)):
+        if token_id in names:
+            config[role] = names[token_id]
+    write_json(target / "tokenizer_config.json", config)
