@@ -30,19 +30,26 @@ from mathcode_assets.training.run_folder import (
 )
 from mathcode_assets.training.spec import JobSpec, SpecError
 
+SETTINGS = ("betas", "eps", "weight_decay")
 CONVERSION_TIMEOUT_S = 4 * 3600.0
 
 
 def save_checkpoint(engine: Any, folder: RunFolder, *, step: int, spec: JobSpec, stamps: Mapping[str, Any]) -> None:
     """Write the checkpoint after `step` steps, then remove those that the policy does not keep."""
     import torch.distributed as dist
+    from deepspeed.checkpoint import constants
 
     rank, world_size = dist.get_rank(), dist.get_world_size()
+    state = {
+        "mathcode": {"step": step, **stamps},
+        # Without it ds_to_universal refuses the checkpoint; no weight needs a pattern of its own.
+        constants.UNIVERSAL_CHECKPOINT_INFO: {
+            constants.UNIVERSAL_CHECKPOINT_VERSION_KEY: constants.UNIVERSAL_CHECKPOINT_VERSION_VALUE
+        },
+    }
     target = folder.checkpoint(step)
     partial = target.with_name(target.name + PARTIAL)
-    engine.save_checkpoint(
-        str(folder.checkpoints), tag=partial.name, client_state={"mathcode": {"step": step, **stamps}}, save_latest=False
-    )
+    engine.save_checkpoint(str(folder.checkpoints), tag=partial.name, client_state=state, save_latest=False)
     dist.barrier()
     names = checkpoint_files(partial)
     shares: list[Any] = [None] * world_size
@@ -137,9 +144,16 @@ def convert_to_universal(folder: RunFolder, step: int) -> str:
 def load_checkpoint(engine: Any, folder: RunFolder, *, tag: str, step: int, stamps: Mapping[str, Any]) -> None:
     """Load weights and optimiser state.
 
+    DeepSpeed 0.19.8 loads a universal checkpoint of stage 3 with one step counter shared by all parameter
+    groups, which Adam then counts up once for each group, and with the first group's weight decay for all.
+    Both are put right here.
+
     Raises:
         RuntimeError: DeepSpeed loaded nothing, or a checkpoint of another step, corpus or configuration.
     """
+    import torch
+
+    settings = [{name: group[name] for name in SETTINGS} for group in engine.optimizer.param_groups]
     path, state = engine.load_checkpoint(str(folder.checkpoints), tag=tag)
     if path is None:
         raise RuntimeError(f"checkpoint {tag} was not loaded")
@@ -147,6 +161,12 @@ def load_checkpoint(engine: Any, folder: RunFolder, *, tag: str, step: int, stam
     for name, wanted in {"step": step, **stamps}.items():
         if name != "lineage" and found.get(name) != wanted:
             raise RuntimeError(f"checkpoint {tag}: {name} is {found.get(name)!r}, not {wanted!r}")
+    for group, setting in zip(engine.optimizer.param_groups, settings, strict=True):
+        group.update(setting)
+    base_optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
+    for weight_state in base_optimizer.state.values():
+        if torch.is_tensor(weight_state.get("step")):
+            weight_state["step"] = weight_state["step"].clone()
 
 
 def collective_device() -> Any:

@@ -49,8 +49,8 @@ def deepspeed_config(
         "gradient_clipping": spec.optimizer.gradient_clip,
         "zero_optimization": zero,
         "bf16": {"enabled": settings.precision == "bf16"},
-        # Sixteen micro batches summed in bf16 lose the small gradients.
-        "data_types": {"grad_accum_dtype": "fp32"},
+        # Sixteen micro batches summed in bf16 lose the small gradients. Stage 0 can only sum in the model's type.
+        "data_types": {"grad_accum_dtype": "fp32" if stage else settings.precision},
         "zero_allow_untested_optimizer": True,
         "checkpoint": {"load_universal": load_universal},
         "steps_per_print": NEVER,

@@ -4,9 +4,10 @@ Formulas, each an estimate for choosing a configuration, not a promise:
 
     model FLOPs   6 N D                  N parameters, D tokens read (padding included: it is computed too)
     GPU-hours     6 N D / (MFU x peak)   gradient checkpointing's second forward pass is inside the MFU
-    state         ZeRO (arXiv 1910.02054, section 3): in bf16 2 + 2 bytes of weights and gradients and
-                  12 of AdamW (fp32 weights, two moments) for each parameter; in fp32 4 + 4 + 8.
-                  Stage 1 shares the 12 over the GPUs, stage 2 the gradients too, stage 3 all of it.
+    state         ZeRO (arXiv 1910.02054, section 3): in bf16 2 bytes of weights and 12 of AdamW (fp32
+                  weights, two moments) for each parameter, in fp32 4 and 8. Stage 1 shares AdamW's over
+                  the GPUs, stage 2 the gradients too, stage 3 all of it. Gradients are summed in fp32: 4
+                  bytes, with stage 1 beside the 2 of bf16; stage 0 sums in the model's precision.
     activations   what a Llama block keeps for its backward pass, with an attention that keeps no
                   scores (sdpa on a GPU, flash): 7 h + 2 kv + 4 ffn values a token; with gradient
                   checkpointing h a token and layer, and one block whole. Logits: the model's
@@ -190,11 +191,12 @@ def stage_memory(spec: JobSpec, shape: LlamaShape, stage: int, n_gpus: int, sequ
     n_parameters = parameter_count(shape)
     width = 2 if spec.deepspeed.precision == "bf16" else 4
     adam = 12 if spec.deepspeed.precision == "bf16" else 8
+    gradient = width if stage == 0 or width == 4 else 6 if stage == 1 else 4
     bucket = spec.deepspeed.bucket_elements * width
     return StageMemory(
         zero_stage=stage,
         parameters=_share(width * n_parameters, n_gpus if stage >= 3 else 1),
-        gradients=_share(width * n_parameters, n_gpus if stage >= 2 else 1),
+        gradients=_share(gradient * n_parameters, n_gpus if stage >= 2 else 1),
         optimizer=_share(adam * n_parameters, n_gpus if stage >= 1 else 1),
         activations=activation_bytes(
             shape,

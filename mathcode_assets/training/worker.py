@@ -265,14 +265,16 @@ def train_step(run: Run, engine: Any, step: int) -> dict[str, Any]:
     counts = counts.to(where)
     dist.all_reduce(counts)
     n_tokens, n_predicted = (int(count) for count in counts)
+    norm = None
     total = torch.zeros((), dtype=torch.float64, device=where)
     for batch in batches:
         inputs = model_inputs(batch, device=run.device, flatten=run.flatten)
         loss = engine(**inputs, num_items_in_batch=max(n_predicted, 1)).loss
         # DeepSpeed averages gradients over the ranks; this loss is a part of the mean over all of them.
         engine.backward(loss * run.world_size, scale_wrt_gas=False)
-        engine.step()
         total += loss.detach().to(where, torch.float64)
+        norm = unsharded_norm(engine)
+        engine.step()
     dist.all_reduce(total)
     if not torch.isfinite(total):
         raise FloatingPointError(f"step {step + 1}: the loss is {total.item()}")
@@ -281,7 +283,7 @@ def train_step(run: Run, engine: Any, step: int) -> dict[str, Any]:
         "step": step + 1,
         "loss": total.item(),
         "learning_rate": rate,
-        "gradient_norm": gradient_norm(engine),
+        "gradient_norm": float(engine.get_global_grad_norm() if norm is None else norm),
         "tokens": n_tokens,
         "predicted_tokens": n_predicted,
         "seconds": seconds,
@@ -289,10 +291,14 @@ def train_step(run: Run, engine: Any, step: int) -> dict[str, Any]:
     }
 
 
-def gradient_norm(engine: Any) -> float | None:
-    """L2 norm of the gradient before clipping, None where DeepSpeed does not compute it (stage 0 in fp32)."""
-    norm = engine.get_global_grad_norm()
-    return None if norm is None else float(norm)
+def unsharded_norm(engine: Any) -> float | None:
+    """L2 norm of the gradient before clipping, where DeepSpeed computes none: in stage 0, once it is summed over ranks."""
+    import torch
+
+    if engine.zero_optimization_stage() or not engine.is_gradient_accumulation_boundary():
+        return None
+    gradients = [weight.grad for weight in engine.module.parameters() if weight.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients).item()
 
 
 def write_result(run: Run) -> None:
@@ -309,8 +315,9 @@ def write_result(run: Run) -> None:
             "final_loss": metrics[-1]["loss"],
             "seconds": sum(line["seconds"] for line in metrics),
             "world_size": run.world_size,
-            "export": str(run.folder.export),
-            "checkpoint": str(run.folder.checkpoint(run.n_steps)),
+            # Relative to the output folder, which may be moved.
+            "export": run.folder.export.name,
+            "checkpoint": f"{run.folder.checkpoints.name}/{run.folder.checkpoint(run.n_steps).name}",
             **run.stamps,
         },
     )
