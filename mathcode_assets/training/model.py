@@ -103,7 +103,9 @@ def model_inputs(batch: Batch, *, device: Any, flatten: bool) -> dict[str, Any]:
         arrays = {name: array.reshape(1, -1) for name, array in arrays.items()}
     tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
     if flatten:
-        tensors["labels"][:, :: batch.labels.shape[1]] = -100  # a row's first token is not predicted from the row before
+        tensors["labels"][
+            :, :: batch.labels.shape[1]
+        ] = -100  # a row's first token is not predicted from the row before
     return {**tensors, "use_cache": False}
 
 

@@ -123,9 +123,7 @@ def packing_info(folder: Path) -> dict[str, Any]:
         raise SpecError(f"data: {folder / 'packing.json'} is not valid JSON: {error}") from error
 
 
-def rank_batches(
-    data: PackedData, *, step: int, sequences: int, micro: int, rank: int, world_size: int
-) -> list[Batch]:
+def rank_batches(data: PackedData, *, step: int, sequences: int, micro: int, rank: int, world_size: int) -> list[Batch]:
     """The micro batches of a rank in a step, in order; together the ranks read each sequence of the step once."""
     indices = data.step_indices(step, sequences).reshape(-1, world_size, micro)
     return [data.batch(indices[at, rank]) for at in range(len(indices))]

@@ -115,7 +115,9 @@ def claim(folder: RunFolder, *, config_hash: str, spec: Mapping[str, Any]) -> No
 def checkpoint_steps(folder: RunFolder) -> list[int]:
     """Steps of the checkpoints that were finished, newest first."""
     names = [path.name for path in folder.checkpoints.glob("step-*") if (path / DONE_FILE).is_file()]
-    return sorted((int(name.removeprefix("step-")) for name in names if name.removeprefix("step-").isdigit()), reverse=True)
+    return sorted(
+        (int(name.removeprefix("step-")) for name in names if name.removeprefix("step-").isdigit()), reverse=True
+    )
 
 
 def checkpoint_files(path: Path) -> list[str]:

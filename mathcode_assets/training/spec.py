@@ -329,8 +329,10 @@ def _check(spec: JobSpec) -> None:
     shape = spec.model.shape
     if shape is not None and (shape.n_heads < 1 or shape.hidden_size % shape.n_heads):
         raise SpecError("model.shape: hidden_size does not divide by n_heads")
-    if shape is not None and shape.n_kv_heads is not None and (
-        shape.n_kv_heads < 1 or shape.n_heads % shape.n_kv_heads
+    if (
+        shape is not None
+        and shape.n_kv_heads is not None
+        and (shape.n_kv_heads < 1 or shape.n_heads % shape.n_kv_heads)
     ):
         raise SpecError("model.shape: n_heads does not divide by n_kv_heads")
 
@@ -369,7 +371,10 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple) or len(value) != len(arguments):
             raise SpecError(f"{name}: wants {len(arguments)} numbers, got {_kind(value)}")
-        return tuple(_value(argument, item, f"{name}[{at}]") for at, (argument, item) in enumerate(zip(arguments, value, strict=True)))
+        return tuple(
+            _value(argument, item, f"{name}[{at}]")
+            for at, (argument, item) in enumerate(zip(arguments, value, strict=True))
+        )
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, name)
     if hint is float:
@@ -395,7 +400,9 @@ _NAMES = {dict: "a mapping", str: "text", bool: "true or false", int: "a whole n
 
 
 def _kind(value: Any) -> str:
-    return "nothing" if value is None else f"{value!r}" if isinstance(value, str | int | float) else type(value).__name__
+    return (
+        "nothing" if value is None else f"{value!r}" if isinstance(value, str | int | float) else type(value).__name__
+    )
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -236,9 +236,7 @@ def train_steps(run: Run, engine: Any, done: int, report: Any) -> None:
                 lines.flush()
                 report(metrics)
             if step + 1 == run.n_steps or (every and (step + 1) % every == 0):
-                checkpoint.save_checkpoint(
-                    engine, run.folder, step=step + 1, spec=run.spec, stamps=run.stamps
-                )
+                checkpoint.save_checkpoint(engine, run.folder, step=step + 1, spec=run.spec, stamps=run.stamps)
 
 
 def train_step(run: Run, engine: Any, step: int) -> dict[str, Any]:
@@ -282,7 +280,8 @@ def train_step(run: Run, engine: Any, step: int) -> dict[str, Any]:
     return {
         "step": step + 1,
         "loss": total.item(),
-        "learning_rate": rate,
+        # Read back: what the optimiser used, whatever anything else did to it.
+        "learning_rate": engine.optimizer.param_groups[0]["lr"],
         "gradient_norm": float(engine.get_global_grad_norm() if norm is None else norm),
         "tokens": n_tokens,
         "predicted_tokens": n_predicted,
@@ -292,7 +291,7 @@ def train_step(run: Run, engine: Any, step: int) -> dict[str, Any]:
 
 
 def unsharded_norm(engine: Any) -> float | None:
-    """L2 norm of the gradient before clipping, where DeepSpeed computes none: in stage 0, once it is summed over ranks."""
+    """L2 norm of the gradient before clipping in stage 0, where DeepSpeed computes none; None elsewhere."""
     import torch
 
     if engine.zero_optimization_stage() or not engine.is_gradient_accumulation_boundary():
@@ -344,8 +343,9 @@ def pipes_reporter() -> Iterator[Any]:
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process when its parent goes: torchrun gives each worker a session of its own,
-    so no signal to torchrun's process group reaches it.
+    """Have the kernel end this process when its parent goes.
+
+    torchrun gives each worker a session of its own, so no signal to torchrun's process group reaches it.
     """
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -21,7 +21,6 @@ import pytest
 
 from mathcode_assets.training.run_folder import RunFolder, read_metrics
 
-
 PATIENCE_S = 120.0
 SHAPE = {"hidden_size": 32, "n_layers": 2, "n_heads": 2, "ffn_size": 64, "max_positions": 64, "attention_dropout": 0.1}
 STEPS = 12
@@ -114,9 +113,7 @@ def run(given: Mapping[str, Any], *, world_size: int = 1) -> RunFolder:
 
 def curve(folder: RunFolder) -> list[tuple[int, float, float, float]]:
     """Step, loss, learning rate and gradient norm of each metrics line: no clock in it."""
-    return [
-        (line["step"], line["loss"], line["learning_rate"], line["gradient_norm"]) for line in read_metrics(folder)
-    ]
+    return [(line["step"], line["loss"], line["learning_rate"], line["gradient_norm"]) for line in read_metrics(folder)]
 
 
 def losses(folder: RunFolder) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def test_loss_falls_and_the_result_says_what_was_trained(undisturbed: RunFolder,
     assert [line["step"] for line in read_metrics(undisturbed)] == list(range(1, STEPS + 1))
 
 
+def test_the_optimiser_used_the_schedule_that_was_asked_for(undisturbed: RunFolder) -> None:
+    # The preset: cosine from 0.003 to a tenth, 5 steps of warm-up, 12 steps in all.
+    warmup = [0.003 * step / 6 for step in range(1, 6)]
+    decay = [0.003 * (0.1 + 0.9 * (1 + math.cos(math.pi * step / 7)) / 2) for step in range(7)]
+    assert [line[2] for line in curve(undisturbed)] == pytest.approx(warmup + decay, rel=1e-12)
+
+
 def test_checkpoints_by_policy_with_stamps(undisturbed: RunFolder) -> None:
     assert checkpoint_steps(undisturbed) == [12, 9]
     done = json.loads((undisturbed.checkpoint(12) / "done.json").read_text())
@@ -41,9 +49,7 @@ def test_checkpoints_by_policy_with_stamps(undisturbed: RunFolder) -> None:
 
 
 @pytest.mark.parametrize(("stage", "precision"), [(0, "fp32"), (1, "fp32"), (3, "fp32")])
-def test_zero_stages_agree(
-    stage: int, precision: str, undisturbed: RunFolder, packed: Path, tmp_path: Path
-) -> None:
+def test_zero_stages_agree(stage: int, precision: str, undisturbed: RunFolder, packed: Path, tmp_path: Path) -> None:
     found = run(job(packed, tmp_path / "run", deepspeed={"zero_stage": stage, "precision": precision}))
     assert losses(found) == pytest.approx(losses(undisturbed), rel=FP32_TOLERANCE)
     norms = [line[3] for line in curve(found)]
@@ -68,7 +74,8 @@ def test_accumulation_and_world_size_do_not_change_the_loss(packed: Path, tmp_pa
     assert losses(two_processes) == pytest.approx(losses(one), rel=FP32_TOLERANCE)
 
 
-@pytest.mark.parametrize("stage", [2, 3])
+# Stage 3 is the one where DeepSpeed loads the step counter and weight decay wrongly.
+@pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_goes_on_with_another_world_size(stage: int, packed: Path, tmp_path: Path) -> None:
     settings = {"zero_stage": stage}
     whole = run(job(packed, tmp_path / "whole", model=NO_DROPOUT, deepspeed=settings))
@@ -90,7 +97,10 @@ def seeded_points(n_points: int) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize(
     ("step", "delay_s"),
-    [pytest.param(*point, marks=[pytest.mark.slow] if number >= 2 else []) for number, point in enumerate(seeded_points(20))],
+    [
+        pytest.param(*point, marks=[pytest.mark.slow] if number >= 2 else [])
+        for number, point in enumerate(seeded_points(20))
+    ],
 )
 def test_killed_at_any_point_it_goes_on_bit_equal(
     step: int, delay_s: float, undisturbed: RunFolder, packed: Path, tmp_path: Path
@@ -148,9 +158,7 @@ def test_never_two_runs_in_one_folder(packed: Path, tmp_path: Path) -> None:
     assert not folder.metrics.exists() and not folder.failure.exists()
 
 
-def test_another_configuration_is_refused_and_the_same_not_trained_again(
-    undisturbed: RunFolder, packed: Path
-) -> None:
+def test_another_configuration_is_refused_and_the_same_not_trained_again(undisturbed: RunFolder, packed: Path) -> None:
     before = undisturbed.metrics.stat().st_mtime_ns, undisturbed.result.stat().st_mtime_ns
     run(job(packed, undisturbed.root))
     other = Workers(job(packed, undisturbed.root, optimizer={"learning_rate": 1e-3}))
@@ -160,7 +168,9 @@ def test_another_configuration_is_refused_and_the_same_not_trained_again(
 
 
 def test_a_loss_that_is_no_number_fails_and_says_so(packed: Path, tmp_path: Path) -> None:
-    given = job(packed, tmp_path / "run", optimizer={"learning_rate": 1e30, "gradient_clip": 0.0})
+    given = job(
+        packed, tmp_path / "run", optimizer={"learning_rate": 1e38}, schedule={"kind": "constant", "warmup_steps": 0}
+    )
     workers = Workers(given)
     assert workers.wait() == [1]
     assert "FloatingPointError" in json.loads(workers.folder.failure.read_text())["error"]

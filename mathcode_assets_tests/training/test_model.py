@@ -1,0 +1,194 @@
+"""The model: documents packed together do not see each other, and what is exported is what was trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mathcode_assets.training.packed import PackedData, rank_batches
+from mathcode_assets.training.spec import SpecError, parse_spec
+from mathcode_assets_tests.training.jobs import SHAPE, job, run
+from mathcode_assets_tests.training.packed_folder import write_packed_folder
+
+pytestmark = pytest.mark.train
+
+# Sums of fp32 in another order, on logits near 1.
+TOLERANCE = 1e-5
+
+
+def built(packed: Path, **sections: Any) -> tuple[Any, PackedData]:
+    from mathcode_assets.training.model import build_model
+
+    spec = parse_spec(job(packed, packed / "out", **sections))
+    data = PackedData(spec)
+    return build_model(spec, data), data
+
+
+def lively(model: Any) -> Any:
+    """Weights ten times as large as at the start of training, so that attention matters to the logits."""
+    import torch
+
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(10)
+    return model.eval()
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_logits_equal_separate_logits(attention: str, packed: Path) -> None:
+    import torch
+
+    from mathcode_assets.training.model import model_inputs
+
+    model, data = built(packed, model={"attention": attention})
+    lively(model)
+    batch = data.batch([0, 5, 40])
+    inputs = model_inputs(batch, device="cpu", flatten=False)
+    flat = model_inputs(batch, device="cpu", flatten=True)
+    compared = 0
+    with torch.no_grad():
+        together = model(**inputs).logits
+        in_one_row = model(**flat).logits.reshape(together.shape)
+        assert torch.allclose(in_one_row, together, atol=TOLERANCE)
+        for row in range(3):
+            starts = [*np.flatnonzero(batch.position_ids[row] == 0), data.length]
+            for start, end in zip(starts, starts[1:], strict=False):
+                alone = model(input_ids=inputs["input_ids"][row : row + 1, start:end], use_cache=False).logits
+                assert torch.allclose(together[row : row + 1, start:end], alone, atol=TOLERANCE)
+                compared += 1
+        with_mask = model(**inputs, attention_mask=torch.ones_like(inputs["input_ids"])).logits
+    assert compared > 6
+    # The trap this guards against: a mask of ones, and documents see each other.
+    assert not torch.allclose(with_mask, together, atol=0.1)
+
+
+def test_a_row_predicts_nothing_of_the_next_when_flattened(packed: Path) -> None:
+    import torch
+
+    from mathcode_assets.training.model import model_inputs
+
+    model, data = built(packed)
+    lively(model)
+    batch = data.batch([1, 2])
+    with torch.no_grad():
+        losses = [
+            float(
+                model(**model_inputs(batch, device="cpu", flatten=flatten), num_items_in_batch=batch.n_predicted).loss
+            )
+            for flatten in (False, True)
+        ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+
+
+def test_attention_across_documents_is_refused_before_the_first_step(packed: Path) -> None:
+    import torch
+
+    from mathcode_assets.training.model import check_documents_apart
+
+    model, data = built(packed)
+    lively(model)
+    check_documents_apart(model, device="cpu", vocab_size=60, flatten=False)
+
+    def leaking(**inputs: Any) -> Any:
+        return model(**inputs, attention_mask=torch.ones_like(inputs["input_ids"]))
+
+    leaking.eval = leaking.train = lambda: None  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="attend to each other"):
+        check_documents_apart(leaking, device="cpu", vocab_size=60, flatten=False)
+
+
+def test_labels_count_once_and_not_at_starts_or_padding(packed: Path) -> None:
+    data = PackedData(parse_spec(job(packed, packed / "out")))
+    batch = data.batch(range(data.n_sequences))
+    starts = batch.position_ids == 0
+    assert (batch.labels[starts] == -100).all()
+    predicted = batch.labels != -100
+    assert (batch.labels[predicted] == batch.input_ids[predicted]).all()
+    assert batch.n_predicted == predicted[:, 1:].sum() == predicted.sum()
+    assert batch.n_tokens == json.loads((packed / "packing.json").read_text())["n_tokens"]
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_ranks_share_each_step_and_an_epoch_reads_each_sequence_once(world_size: int, packed: Path) -> None:
+    data = PackedData(parse_spec(job(packed, packed / "out")))
+    epoch = [data.step_indices(step, 8) for step in range(8)]
+    assert sorted(np.concatenate(epoch)) == list(range(64))
+    assert not np.array_equal(epoch[0], data.step_indices(8, 8))  # another order in the next epoch
+    whole = data.batch(epoch[3]).input_ids
+    parts = [
+        batch.input_ids
+        for rank in range(world_size)
+        for batch in rank_batches(data, step=3, sequences=8, micro=2, rank=rank, world_size=world_size)
+    ]
+    assert sorted(map(tuple, np.concatenate(parts))) == sorted(map(tuple, whole))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"corpus_fingerprint": "f" * 64}, "the job wants ffffffffffff"),
+        ({"model": {"sequence_length": 64}}, "packed at 32 tokens, model.sequence_length wants 64"),
+        ({"data": "nowhere"}, "is no packed folder"),
+    ],
+)
+def test_the_data_must_be_what_was_asked_for(changes: dict[str, Any], message: str, packed: Path) -> None:
+    with pytest.raises(SpecError, match=message):
+        PackedData(parse_spec(job(packed, packed / "out") | changes))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [({"vocab_size": 50}, "a vocabulary of 50, the data was packed with 60"), ({"max_positions": 16}, "16 positions")],
+)
+def test_the_model_must_fit_the_data(shape: dict[str, int], message: str, packed: Path) -> None:
+    with pytest.raises(SpecError, match=message):
+        built(packed, model={"shape": SHAPE | shape})
+
+
+@pytest.mark.parametrize(
+    ("stage", "tied", "precision"),
+    [(2, True, "fp32"), pytest.param(0, False, "bf16", marks=pytest.mark.slow), (3, True, "bf16")],
+)
+def test_the_export_loads_in_transformers_and_gives_the_trained_models_logits(
+    stage: int, tied: bool, precision: str, tmp_path: Path
+) -> None:
+    import torch
+    import transformers
+
+    packed = write_packed_folder(tmp_path / "packed")
+    settings = {"zero_stage": stage, "precision": precision}
+    shape = {**SHAPE, "tie_embeddings": tied}
+    given = job(packed, tmp_path / "run", deepspeed=settings, model={"shape": shape}, duration={"steps": 3})
+    folder = run(given, world_size=2 if stage == 3 else 1)
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(
+        folder.export, output_loading_info=True, dtype="auto"
+    )
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    assert (model.lm_head.weight is model.model.embed_tokens.weight) == tied
+    assert model.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
+    assert model.config.mathcode_training["config_hash"] == json.loads(folder.result.read_text())["config_hash"]
+    stamps = json.loads((folder.export / "mathcode_training.json").read_text())
+    assert stamps["lineage"] == {"pile": "version 7"}
+    # The last step's loss belongs to the weights before it: make one more step from the same run, and its
+    # loss must be the exported model's on the sequences of that step.
+    more = run({**given, "output": str(tmp_path / "more"), "duration": {"steps": 4}, "schedule": {"kind": "constant"}})
+    three = run(
+        {**given, "output": str(tmp_path / "three"), "duration": {"steps": 3}, "schedule": {"kind": "constant"}}
+    )
+    trained = transformers.AutoModelForCausalLM.from_pretrained(three.export, dtype=torch.float32).eval()
+    data = PackedData(parse_spec(given))
+    batch = data.batch(data.step_indices(3, 8))
+    from mathcode_assets.training.model import model_inputs
+
+    with torch.no_grad():
+        loss = trained(**model_inputs(batch, device="cpu", flatten=False), num_items_in_batch=batch.n_predicted).loss
+    expected = json.loads(more.metrics.read_text().splitlines()[3])["loss"]
+    # Dropout is on in training: this is the one difference.
+    assert float(loss) == pytest.approx(expected, rel=5e-3)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder.export)
+    assert tokenizer.eos_token_id == 1 and tokenizer.decode([7]) == "w7"
