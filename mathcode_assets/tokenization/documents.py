@@ -1,4 +1,4 @@
-"""Documents to TOKENS rows: the stage around the encoder, with the check that the compiled one agrees with the library."""
+"""Documents to TOKENS rows: the stage around the encoder, which checks the compiled one against the library."""
 
 from __future__ import annotations
 

@@ -307,7 +307,7 @@ def encode_words(
     - `buffer`: UTF-8 bytes, encoded from `at` to `end`; `out`: uint32, written from `n_out` on, one id a byte fits.
     - `classes`: class of every code point; `longest_number`: digits of one word (GPT4 only); `joins`: which two
       characters (of JOIN_CLASSES) stand side by side in some token (SentencePiece only).
-    - `byte_ids`, `point_ids`: id of each byte, and of each code point or -1 (SentencePiece only); `pairs`: `fill_pairs`.
+    - `byte_ids`, `point_ids`: id of each byte, of each code point or -1 (SentencePiece only); `pairs` of `fill_pairs`.
     - The memory of words: `keys` (MEMORY_SLOTS, 2), `values`: a word's one id, or where in `ids` its ids are; `used`:
       how many words and ids are taken.
     """
