@@ -262,6 +262,25 @@ TEXTBOOK_EDITION = _schema(
     ],
 )
 
+TOKENS = _schema(
+    "tokens/1",
+    [
+        _field("doc_id", pa.string(), "as in the documents, same order"),
+        _field("n_tokens", pa.int32(), "ids in `tokens`; 0 where nothing of the text is left"),
+        _field("tokens", pa.list_(pa.uint32()), "ids by the tokenizer in the manifest, begin and end included"),
+    ],
+)
+
+PACKED_PIECE = _schema(
+    "packed_piece/1",
+    [
+        _field("sequence", pa.int64(), "0-based number of the sequence, over all shards"),
+        _field("piece", pa.int32(), "0-based number of the piece within the sequence"),
+        _field("doc_id", pa.string(), "document the piece is of"),
+        _field("start", pa.int64(), "tokens of the document before the piece; above 0 only where it was cut"),
+    ],
+)
+
 ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     DOCUMENT,
     CLEAN_DOCUMENT,
@@ -279,6 +298,8 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     LABEL,
     TEXTBOOK_SKETCH,
     TEXTBOOK_EDITION,
+    TOKENS,
+    PACKED_PIECE,
 )
 
 

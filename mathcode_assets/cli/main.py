@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from mathcode_assets import __version__
 from mathcode_assets.cli import graph, stages, train
+from mathcode_assets.cli import tokenize as tokenization
 from mathcode_assets.cli.console import UsageError
 from mathcode_assets.config import SourcesFileError
 from mathcode_assets.sources.errors import SourceListingError, UnreadableSource
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     graph.add_commands(commands)
     stages.add_commands(commands)
     train.add_commands(commands)
+    tokenization.add_commands(commands)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +12,9 @@ from mathcode_assets.training.packed import Batch, PackedData
 from mathcode_assets.training.plan import padded_vocabulary
 from mathcode_assets.training.run_folder import PARTIAL, sync_folder, write_json
 from mathcode_assets.training.spec import JobSpec, LlamaShape, SpecError
+from mathcode_assets.training.tokenizer_files import copy_tokenizer
 
 STAMP_FILE = "mathcode_training.json"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-)
 
 
 def build_model(spec: JobSpec, data: PackedData) -> Any:
@@ -177,38 +167,3 @@ def export_model(
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     sync_folder(target.parent)
-
-
-def copy_tokenizer(spec: JobSpec, data: PackedData, target: Path) -> None:
-    """Copy the tokenizer's files beside the weights; where only tokenizer.json is known, write its configuration.
-
-    Raises:
-        SpecError: neither the specification, the model nor the packed folder has a tokenizer.
-    """
-    for source in (spec.model.tokenizer, spec.model.path, str(data.folder)):
-        if source is None:
-            continue
-        if not Path(source).is_dir():
-            import transformers
-
-            transformers.AutoTokenizer.from_pretrained(source, revision=spec.model.revision).save_pretrained(target)
-            return
-        files = [Path(source) / name for name in TOKENIZER_FILES if (Path(source) / name).is_file()]
-        if not files:
-            continue
-        for file in files:
-            shutil.copyfile(file, target / file.name)
-        if not (target / "tokenizer_config.json").exists():
-            _write_tokenizer_config(data, target)
-        return
-    raise SpecError("model.tokenizer: no tokenizer files in the model's folder or the packed folder")
-
-
-def _write_tokenizer_config(data: PackedData, target: Path) -> None:
-    vocabulary = json.loads((target / "tokenizer.json").read_text(encoding="utf-8"))
-    names = {token["id"]: token["content"] for token in vocabulary.get("added_tokens", [])}
-    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": data.length}
-    for role, token_id in (("eos_token", data.eos_id), ("pad_token", data.pad_id)):
-        if token_id in names:
-            config[role] = names[token_id]
-    write_json(target / "tokenizer_config.json", config)

@@ -6,7 +6,6 @@ the undisturbed one would have read, whatever its world size.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from mathcode_assets.tokenization.sequences import IGNORED, PackedDataset, SequenceOrder
 from mathcode_assets.training.spec import JobSpec, SpecError
-
-IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +55,11 @@ class PackedData:
         self.tokenizer_hash: str = info["tokenizer_hash"]
         self.corpus_fingerprint: str = info["corpus_fingerprint"]
         self._check(spec)
-        self._shards = [
-            tuple(np.load(self.folder / shard[name], mmap_mode="r") for name in ("tokens", "pieces", "offsets"))
-            for shard in info["shards"]
-        ]
-        self._starts = np.cumsum([0, *(shard["n_sequences"] for shard in info["shards"])])
-        self._seed = spec.seed
+        try:
+            self._sequences = PackedDataset(self.folder)
+        except (OSError, ValueError) as error:
+            raise SpecError(f"data: {error}") from error
+        self._order = SequenceOrder(self.corpus_fingerprint, spec.seed, self.n_sequences, spec.batch.sequences)
 
     def _check(self, spec: JobSpec) -> None:
         wanted = spec.model.sequence_length
@@ -75,38 +72,21 @@ class PackedData:
         if self.n_sequences < 1:
             raise SpecError("data: the packed folder holds no sequence")
 
-    def step_indices(self, step: int, size: int) -> np.ndarray:
+    def step_indices(self, step: int) -> np.ndarray:
         """Indices of the sequences of a step, for all ranks."""
-        places = np.arange(step * size, (step + 1) * size)
-        epochs = places // self.n_sequences
-        found = np.empty(size, np.int64)
-        for epoch in np.unique(epochs):
-            key = hashlib.sha256(f"{self.corpus_fingerprint}:{self._seed}:{epoch}".encode()).digest()
-            order = np.random.default_rng(int.from_bytes(key[:8])).permutation(self.n_sequences)
-            found[epochs == epoch] = order[places[epochs == epoch] % self.n_sequences]
-        return found
+        return self._order.indices(step)
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """These sequences as arrays."""
-        shape = (len(indices), self.length)
-        input_ids = np.empty(shape, np.int64)
-        position_ids = np.zeros(shape, np.int64)
-        labels = np.full(shape, IGNORED, np.int64)
-        n_tokens = 0
-        for row, index in enumerate(indices):
-            shard = int(np.searchsorted(self._starts, index, side="right")) - 1
-            tokens, pieces, offsets = self._shards[shard]
-            at = int(index - self._starts[shard])
-            input_ids[row] = tokens[at]
-            start = 0
-            for length in pieces[offsets[at] : offsets[at + 1]]:
-                end = start + int(length)
-                position_ids[row, start:end] = np.arange(length)
-                labels[row, start + 1 : end] = input_ids[row, start + 1 : end]
-                start = end
-            position_ids[row, start:] = np.arange(self.length - start)
-            n_tokens += start
-        return Batch(input_ids, position_ids, labels, n_tokens, int((labels[:, 1:] != IGNORED).sum()))
+        rows = [self._sequences[int(index)] for index in indices]
+        labels = np.stack([row["labels"] for row in rows])
+        return Batch(
+            input_ids=np.stack([row["input_ids"] for row in rows]),
+            position_ids=np.stack([row["position_ids"] for row in rows]),
+            labels=labels,
+            n_tokens=sum(int(self._sequences.pieces(int(index)).sum()) for index in indices),
+            n_predicted=int((labels[:, 1:] != IGNORED).sum()),
+        )
 
 
 def packing_info(folder: Path) -> dict[str, Any]:
@@ -123,7 +103,7 @@ def packing_info(folder: Path) -> dict[str, Any]:
         raise SpecError(f"data: {folder / 'packing.json'} is not valid JSON: {error}") from error
 
 
-def rank_batches(data: PackedData, *, step: int, sequences: int, micro: int, rank: int, world_size: int) -> list[Batch]:
+def rank_batches(data: PackedData, *, step: int, micro: int, rank: int, world_size: int) -> list[Batch]:
     """The micro batches of a rank in a step, in order; together the ranks read each sequence of the step once."""
-    indices = data.step_indices(step, sequences).reshape(-1, world_size, micro)
+    indices = data.step_indices(step).reshape(-1, world_size, micro)
     return [data.batch(indices[at, rank]) for at in range(len(indices))]

@@ -43,6 +43,7 @@ from mathcode_assets.training.packed import PackedData, rank_batches
 from mathcode_assets.training.run_folder import RunFolder
 from mathcode_assets.training.schedule import learning_rate
 from mathcode_assets.training.spec import JobSpec, config_hash, load_spec, spec_to_dict, total_steps
+from mathcode_assets.training.tokenizer_files import find_tokenizer
 
 PR_SET_PDEATHSIG = 1
 # Reading and hashing a checkpoint of a large model takes longer than torch's half hour.
@@ -105,6 +106,7 @@ def train(spec: JobSpec, folder: RunFolder, report: Any) -> None:
         report: called with each metrics line, on rank 0.
     """
     data = PackedData(spec)
+    find_tokenizer(spec, data)  # now, not when the model is trained
     run = start(spec, data, folder)
     import torch.distributed as dist
 
@@ -253,7 +255,6 @@ def train_step(run: Run, engine: Any, step: int) -> dict[str, Any]:
     batches = rank_batches(
         run.data,
         step=step,
-        sequences=spec.batch.sequences,
         micro=spec.batch.micro_per_gpu,
         rank=run.rank,
         world_size=run.world_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def write_packed_folder(
         np.save(folder / names["pieces"], np.array(pieces, np.int32))
         np.save(folder / names["offsets"], np.array(offsets, np.int64))
         shards.append({**names, "n_sequences": size})
+    tokenizer = json.dumps(small_tokenizer(vocab_size))
+    (folder / "tokenizer.json").write_text(tokenizer)
     info = {
         "format": 1,
         "length": length,
@@ -46,13 +49,12 @@ def write_packed_folder(
         "eos_id": EOS,
         "vocab_size": vocab_size,
         "tokenizer": "made by seed",
-        "tokenizer_hash": "0" * 64,
+        "tokenizer_hash": hashlib.sha256(tokenizer.encode()).hexdigest(),
         "corpus_fingerprint": f"{seed:064x}",
         "dtype": "uint16",
         "shards": shards,
     }
     (folder / "packing.json").write_text(json.dumps(info))
-    (folder / "tokenizer.json").write_text(json.dumps(small_tokenizer(vocab_size)))
     return folder
 
 

@@ -1,0 +1,1 @@
+"""Documents to token ids, and ids to packed training sequences."""
