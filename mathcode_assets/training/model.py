@@ -42,7 +42,9 @@ def build_model(spec: JobSpec, data: PackedData) -> Any:
         config = llama_config(spec.model.shape, data)
         model = transformers.AutoModelForCausalLM.from_config(
             config, dtype=torch.float32, attn_implementation=spec.model.attention
-        ).to(dtype)
+        )
+        for weight in model.parameters():  # not model.to: that rounds the rotary frequencies too
+            weight.data = weight.data.to(dtype)
     if data.vocab_size > model.config.vocab_size:
         raise SpecError(
             f"model: has a vocabulary of {model.config.vocab_size}, the data was packed with {data.vocab_size} tokens"
@@ -75,6 +77,22 @@ def llama_config(shape: LlamaShape, data: PackedData) -> Any:
         eos_token_id=data.eos_id,
         pad_token_id=data.pad_id,
     )
+
+
+def float_buffers(model: Any) -> dict[str, Any]:
+    """Copies of the floating-point buffers, the rotary frequencies among them, by name."""
+    return {name: buffer.clone() for name, buffer in model.named_buffers() if buffer.is_floating_point()}
+
+
+def restore_buffers(model: Any, buffers: Mapping[str, Any]) -> None:
+    """Put the buffers back as they were.
+
+    DeepSpeed casts a model to bf16 with its buffers. Rotary frequencies rounded to 8 bits turn far positions by
+    whole radians, and the exported model, whose frequencies are exact, is then another than the trained one.
+    """
+    for name, buffer in model.named_buffers():
+        if name in buffers:
+            buffer.data = buffers[name].to(buffer.device)
 
 
 def model_inputs(batch: Batch, *, device: Any, flatten: bool) -> dict[str, Any]:

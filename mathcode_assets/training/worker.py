@@ -35,8 +35,10 @@ from mathcode_assets.training.model import (
     build_model,
     check_documents_apart,
     export_model,
+    float_buffers,
     gather_weights,
     model_inputs,
+    restore_buffers,
     seed_step,
 )
 from mathcode_assets.training.packed import PackedData, rank_batches
@@ -195,6 +197,7 @@ def open_engine(run: Run) -> tuple[Any, int]:
         sharded_loading = contextlib.nullcontext(HfDeepSpeedConfig(config))
     with sharded_loading:
         model = build_model(run.spec, run.data)
+    buffers = float_buffers(model)
     optimizer = torch.optim.AdamW(
         parameter_groups(model, run.spec.optimizer.weight_decay),
         lr=run.spec.optimizer.learning_rate,
@@ -202,6 +205,7 @@ def open_engine(run: Run) -> tuple[Any, int]:
         eps=run.spec.optimizer.epsilon,
     )
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)
+    restore_buffers(engine.module, buffers)
     if step:
         checkpoint.load_checkpoint(engine, run.folder, tag=tag, step=step, stamps=run.stamps)
     if universal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.context
 import multiprocessing.process
 import os
 import socket
@@ -44,6 +45,13 @@ def job(data: Path, output: Path, **sections: Any) -> dict[str, Any]:
     return base
 
 
+def forkserver() -> multiprocessing.context.ForkServerContext:
+    """Where processes are forked from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mathcode_assets_tests.training.preload"])
+    return context
+
+
 class Workers:
     """The processes of one run.
 
@@ -53,8 +61,7 @@ class Workers:
     """
 
     def __init__(self, given: Mapping[str, Any], *, world_size: int = 1) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mathcode_assets_tests.training.preload"])
+        context = forkserver()
         self.folder = RunFolder(Path(given["output"]))
         self.folder.root.mkdir(parents=True, exist_ok=True)
         spec = self.folder.root.with_name(f"{self.folder.root.name}-{time.monotonic_ns()}.json")

@@ -13,7 +13,7 @@ import pytest
 from mathcode_assets.training.packed import PackedData, rank_batches
 from mathcode_assets.training.spec import SpecError, parse_spec
 from mathcode_assets.training.tokenizer_files import find_tokenizer
-from mathcode_assets_tests.training.jobs import SHAPE, job, losses, run
+from mathcode_assets_tests.training.jobs import SHAPE, forkserver, job, losses, run
 from mathcode_assets_tests.training.packed_folder import write_packed_folder
 
 pytestmark = pytest.mark.train
@@ -220,3 +220,33 @@ def test_another_tokenizer_than_the_data_was_packed_with_is_refused(tmp_path: Pa
     (packed / "tokenizer.json").unlink()
     with pytest.raises(SpecError, match="is needed"):
         find_tokenizer(spec, data)
+
+
+def frequencies_of_an_engine(given: dict[str, Any]) -> None:
+    import os
+
+    import torch
+
+    from mathcode_assets.training import worker
+    from mathcode_assets.training.run_folder import RunFolder
+
+    os.environ.update(
+        {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    )
+    spec = parse_spec(given)
+    run = worker.start(spec, PackedData(spec), RunFolder(Path(spec.output)))
+    engine, _ = worker.open_engine(run)
+    frequencies = engine.module.model.rotary_emb.inv_freq
+    assert engine.module.dtype == torch.bfloat16 and frequencies.dtype == torch.float32
+    # bf16 would be off by up to 4e-3.
+    assert torch.allclose(frequencies, 10_000.0 ** -(torch.arange(0, 16, 2) / 16), rtol=1e-6)
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_rotary_frequencies_stay_exact_in_bf16(stage: int, packed: Path, tmp_path: Path) -> None:
+    given = job(packed, tmp_path / "run", deepspeed={"zero_stage": stage, "precision": "bf16"})
+    (tmp_path / "run").mkdir()
+    process = forkserver().Process(target=frequencies_of_an_engine, args=(given,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
