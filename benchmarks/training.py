@@ -35,7 +35,7 @@ SIDES = ("worker", "trainer")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--packed", type=Path, required=True, help="a folder made by `mathcode pack`")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json it was made with")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json it was tokenized with")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--sequences", type=int, default=8)

@@ -200,12 +200,13 @@ def open_engine(run: Run) -> tuple[Any, int]:
     buffers = float_buffers(model)
     optimizer = torch.optim.AdamW(
         parameter_groups(model, run.spec.optimizer.weight_decay),
-        lr=run.spec.optimizer.learning_rate,
+        lr=0.0,  # set at each step; see forget_first_step
         betas=run.spec.optimizer.betas,
         eps=run.spec.optimizer.epsilon,
     )
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)
     restore_buffers(engine.module, buffers)
+    forget_first_step(engine)
     if step:
         checkpoint.load_checkpoint(engine, run.folder, tag=tag, step=step, stamps=run.stamps)
     if universal:
@@ -217,6 +218,16 @@ def open_engine(run: Run) -> tuple[Any, int]:
     vocab_size = engine.module.config.vocab_size
     check_documents_apart(engine, device=run.device, vocab_size=vocab_size, flatten=run.flatten)
     return engine, step
+
+
+def forget_first_step(engine: Any) -> None:
+    """Undo the optimiser step that DeepSpeed makes in stage 0 in bf16 when it starts, to allocate the moments.
+
+    Its gradients are zero and so is the learning rate, but Adam has counted it: the real first update would
+    be a quarter too small, the next ones still too small.
+    """
+    if engine.zero_optimization_stage() == 0 and hasattr(engine.optimizer, "optimizer"):
+        engine.optimizer.optimizer.state.clear()
 
 
 def parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:

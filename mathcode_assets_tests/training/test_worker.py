@@ -16,7 +16,7 @@ pytestmark = pytest.mark.train
 
 # Of a loss near 4 in fp32: other orders of summation, nothing else.
 FP32_TOLERANCE = 2e-6
-BF16_TOLERANCE = 5e-3
+BF16_TOLERANCE = 5e-4
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +167,11 @@ def test_another_configuration_is_refused_and_the_same_not_trained_again(undistu
     assert (undisturbed.metrics.stat().st_mtime_ns, undisturbed.result.stat().st_mtime_ns) == before
 
 
-def test_a_loss_that_is_no_number_fails_and_says_so(packed: Path, tmp_path: Path) -> None:
+def test_a_run_that_fails_says_why(packed: Path, tmp_path: Path) -> None:
     given = job(
         packed, tmp_path / "run", optimizer={"learning_rate": 1e38}, schedule={"kind": "constant", "warmup_steps": 0}
     )
     workers = Workers(given)
     assert workers.wait() == [1]
-    assert "FloatingPointError" in json.loads(workers.folder.failure.read_text())["error"]
+    assert "without overflow" in json.loads(workers.folder.failure.read_text())["error"]
     assert not workers.folder.result.exists()
