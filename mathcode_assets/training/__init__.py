@@ -1,6 +1,7 @@
 """From packed sequences to a trained model: job specification, dry run, worker and launchers.
 
     spec.py       one job specification file, read strictly          no torch
+    strict_reader.py  dataclasses from a mapping                     no torch
     presets.py    the paper's models, the ablation model, `tiny`     no torch
     plan.py       what a job will cost, before it is submitted       no torch
     schedule.py   the learning rate of a step                        no torch

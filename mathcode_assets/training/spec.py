@@ -14,18 +14,16 @@ reference silently replaced the schedule that was asked for.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-SPEC_FORMAT = 1
+from mathcode_assets.training.strict_reader import SpecError, build, merged, no_key_twice, read_yaml
 
 # What decides the weights that come out, up to rounding. Where the run happens, on how many GPUs,
 # how its state is sharded and how often it is saved may change between two starts of one run.
@@ -37,10 +35,6 @@ HASHED_SECTIONS: tuple[str, ...] = (
     "duration",
     "seed",
 )
-
-
-class SpecError(ValueError):
-    """The job specification cannot be used; the message is one line that names the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +199,7 @@ def load_spec(path: str | Path) -> JobSpec:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        given = json.loads(text, object_pairs_hook=_no_key_twice) if path.suffix == ".json" else _yaml(text)
+        given = json.loads(text, object_pairs_hook=no_key_twice) if path.suffix == ".json" else read_yaml(text)
         return resolved(parse_spec(given), folder=path.absolute().parent)
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -229,8 +223,8 @@ def parse_spec(given: Any) -> JobSpec:
     if name is not None:
         if name not in PRESETS:
             raise SpecError(f"preset: {name!r} is not one of {', '.join(PRESETS)}")
-        given = _merged(PRESETS[name], given)
-    spec = _build(JobSpec, given, "")
+        given = merged(PRESETS[name], given)
+    spec = build(JobSpec, given)
     _check(spec)
     return spec
 
@@ -335,104 +329,3 @@ def _check(spec: JobSpec) -> None:
         and (shape.n_kv_heads < 1 or shape.n_heads % shape.n_kv_heads)
     ):
         raise SpecError("model.shape: n_heads does not divide by n_kv_heads")
-
-
-def _build(cls: Any, given: Any, where: str) -> Any:
-    """A dataclass from a mapping; the key of every mistake is named with its sections."""
-    if not isinstance(given, Mapping):
-        raise SpecError(f"{where or 'the file'}: wants a mapping, got {_kind(given)}")
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    values = {}
-    for key, value in given.items():
-        name = f"{where}.{key}" if where else str(key)
-        if key not in fields:
-            close = difflib.get_close_matches(str(key), list(fields), n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(fields)}"
-            raise SpecError(f"{name}: unknown key; {hint}")
-        values[key] = _value(hints[key], value, name)
-    for key, found in fields.items():
-        required = found.default is dataclasses.MISSING and found.default_factory is dataclasses.MISSING
-        if required and key not in values:
-            raise SpecError(f"{f'{where}.{key}' if where else key}: is missing")
-    return cls(**values)
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _value(next(argument for argument in arguments if argument is not type(None)), value, name)
-    if origin is Literal:
-        if any(value == allowed and type(value) is type(allowed) for allowed in arguments):
-            return value
-        raise SpecError(f"{name}: wants one of {', '.join(map(str, arguments))}, got {value!r}")
-    if origin is tuple:
-        if not isinstance(value, list | tuple) or len(value) != len(arguments):
-            raise SpecError(f"{name}: wants {len(arguments)} numbers, got {_kind(value)}")
-        return tuple(
-            _value(argument, item, f"{name}[{at}]")
-            for at, (argument, item) in enumerate(zip(arguments, value, strict=True))
-        )
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, name)
-    if hint is float:
-        return _number(value, name)
-    wanted = dict if origin is not None else hint
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise SpecError(f"{name}: wants {_NAMES.get(wanted, wanted.__name__)}, got {_kind(value)}")
-    return value
-
-
-def _number(value: Any, name: str) -> float:
-    # YAML 1.1 reads 4e-5 (no point) as text; whoever writes a learning rate means the number.
-    try:
-        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
-    except (ValueError, OverflowError):
-        number = None
-    if number is None or not math.isfinite(number):
-        raise SpecError(f"{name}: wants a finite number, got {_kind(value)}")
-    return number
-
-
-_NAMES = {dict: "a mapping", str: "text", bool: "true or false", int: "a whole number"}
-
-
-def _kind(value: Any) -> str:
-    return (
-        "nothing" if value is None else f"{value!r}" if isinstance(value, str | int | float) else type(value).__name__
-    )
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
-    if "duration" in over:  # steps given beside a preset's epochs replace them
-        merged["duration"] = over["duration"]
-    return merged
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise SpecError(f"{key}: is given twice")
-        found[key] = value
-    return found
-
-
-def _yaml(text: str) -> Any:
-    import yaml  # a worker reads JSON and needs no YAML
-
-    class UniqueKeyLoader(yaml.SafeLoader):
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            _no_key_twice([(str(key.value), None) for key, _ in node.value])
-            return super().construct_mapping(node, deep=deep)
-
-    try:
-        return yaml.load(text, Loader=UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise SpecError(f"not valid YAML: {' '.join(str(error).split())}") from error
