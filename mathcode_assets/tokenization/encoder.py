@@ -53,7 +53,6 @@ class TextEncoder:
         self.data = data
         self.tokenizer_hash = hashlib.sha256(data).hexdigest()
         self.name = f"{name}@{self.tokenizer_hash[:12]}"
-        self.special = special_tokens(parsed, folder, config or SpecialTokenConfig())
         self.n_by_library = 0
         self._library = tokenizers.Tokenizer.from_str(data.decode())
         self._library.no_truncation()
@@ -61,6 +60,10 @@ class TextEncoder:
         # A document that spells `</s>` holds those characters, not the end of a text.
         self._library.encode_special_tokens = True
         self.vocab_size = max(self._library.get_vocab(with_added_tokens=True).values()) + 1
+        # The library numbers an added token anew where the file's id leaves a gap.
+        for token in parsed["added_tokens"]:
+            token["id"] = self._library.token_to_id(token["content"])
+        self.special = special_tokens(parsed, folder, config or SpecialTokenConfig())
         self._special_texts, self._special_ids = _never_from_text(parsed)
         # Added tokens that are not special are found in the text before anything else.
         self._added_texts = [token["content"] for token in parsed["added_tokens"] if not token["special"]]

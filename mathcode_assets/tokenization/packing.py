@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mathcode_assets.records import PACKED_PIECE, batch_of
-from mathcode_assets.tokenization.best_fit import best_fit_decreasing
+from mathcode_assets.tokenization.best_fit import pack_pieces
 
 # A window holds at least so many sequences, or best-fit finds nothing to fit.
 MIN_WINDOW_SEQUENCES = 64
@@ -149,7 +149,7 @@ def _pack(
     pool: _Pool, config: PackingConfig, pad_id: int, counts: PackingCounts, *, last: bool
 ) -> tuple[PackedShard, _Pool]:
     lengths = np.array([len(tokens) for tokens in pool.tokens], np.int64)
-    sequence_of, n_sequences = best_fit_decreasing(lengths, config.length)
+    sequence_of, n_sequences = pack_pieces(lengths, config.length)
     filled = np.bincount(sequence_of, weights=lengths, minlength=n_sequences).astype(np.int64)
     written = np.ones(n_sequences, bool) if last else _full_enough(filled, config, pool.n_tokens)
     waiting = _Pool()
