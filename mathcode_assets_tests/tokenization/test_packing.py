@@ -14,11 +14,7 @@ from hypothesis import strategies as st
 from mathcode_assets.sources.listing import list_inputs
 from mathcode_assets.sources.raw_records import ReadLimits
 from mathcode_assets.storage.filesystem import locate
-<<<<<<< HEAD
-from mathcode_assets.tokenization.best_fit import best_fit_decreasing
-=======
 from mathcode_assets.tokenization.best_fit import best_fit_decreasing, pack_pieces
->>>>>>> tokenization
 from mathcode_assets.tokenization.documents import token_batch
 from mathcode_assets.tokenization.packed_files import Corpus, write_packed
 from mathcode_assets.tokenization.packing import PackingConfig, PackingCounts, pack_documents
@@ -53,8 +49,6 @@ def test_the_fullest_that_fits_is_taken() -> None:
     assert best_fit_decreasing(np.array([8, 7, 2]), 10)[0].tolist() == [0, 1, 0]
 
 
-<<<<<<< HEAD
-=======
 def test_gaps_that_best_fit_leaves_are_closed() -> None:
     # Best-fit: 5 + 5, then 4 + 4 and 2 free, then 3 + 3 + 3 and 1 free, 3: four sequences for 30 tokens of 10.
     lengths = np.array([5, 5, 4, 4, 3, 3, 3, 3])
@@ -75,7 +69,6 @@ def test_it_never_costs_a_sequence_and_overfills_none(lengths: list[int], spare:
     assert len(filled) == n_sequences and (filled > 0).all() and (filled <= length).all()
 
 
->>>>>>> tokenization
 def test_a_piece_that_does_not_fit_is_refused() -> None:
     for bad in (0, 11):
         with pytest.raises(ValueError, match="not in"):
@@ -179,20 +172,12 @@ def test_a_large_vocabulary_takes_four_bytes(tmp_path: Path) -> None:
 
 
 def test_the_same_packing_is_not_made_again_and_another_leaves_nothing_of_it(tmp_path: Path) -> None:
-<<<<<<< HEAD
-    rows = [token_rows([30] * 3000, first=k) for k in range(3)]
-=======
     rows = [token_rows([30] * 300, first=k) for k in range(3)]
->>>>>>> tokenization
     packed(tmp_path, rows, length=64, window_tokens=1)
     names = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert "tokens-00002.npy" in names
     facts = write_packed(iter(()), locate(tmp_path), corpus=CORPUS, config=PackingConfig(length=64, window_tokens=1))
-<<<<<<< HEAD
-    assert facts["n_documents"] == 9000  # nothing was read
-=======
     assert facts["n_documents"] == 900  # nothing was read
->>>>>>> tokenization
     dataset = packed(tmp_path, rows[:1], length=128)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "documents-00000.parquet",
@@ -208,11 +193,7 @@ def test_the_same_packing_is_not_made_again_and_another_leaves_nothing_of_it(tmp
 
 def test_a_packing_that_was_stopped_is_none(tmp_path: Path) -> None:
     def stopped():
-<<<<<<< HEAD
-        yield token_rows([30] * 3000)
-=======
         yield token_rows([30] * 300)
->>>>>>> tokenization
         raise KeyboardInterrupt
 
     packed(tmp_path, [token_rows([5])], length=8)
