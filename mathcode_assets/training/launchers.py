@@ -1,0 +1,299 @@
+"""Start the worker, follow it, cancel it: on this machine, or as a job of a Ray cluster.
+
+    launcher = LocalLauncher()
+    result = launcher.launch(spec, on_event=print)     # another thread may call launcher.cancel()
+
+Both run the same command on the same specification, so they give equal losses. Both follow metrics.jsonl
+in the output folder, which with Ray must be on a file system that the cluster and the caller share.
+A run has succeeded only with result.json of this very configuration AND exit status 0.
+
+Several nodes: `RayLauncher` starts one torchrun on one node. For more, either start the command of
+`worker_command` on each node with torchrun's --rdzv-endpoint (what a Kubernetes or Slurm job does), or run
+`worker.main` in each worker of a Ray Train TorchTrainer, which sets RANK and the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mathcode_assets.training.packed import packing_info
+from mathcode_assets.training.run_folder import RunFolder, write_json
+from mathcode_assets.training.spec import JobSpec, SpecError, config_hash, spec_to_dict
+
+WORKER_MODULE = "mathcode_assets.training.worker"
+TOKEN_VARIABLE = "MATHCODE_LAUNCH"
+POLL_S = 0.2
+# torchrun ends its workers at SIGTERM and waits for them; then they are killed.
+GRACE_S = 10.0
+LOG_TAIL_CHARS = 4000
+
+OnEvent = Callable[[Mapping[str, Any]], None]
+
+
+class TrainingFailed(RuntimeError):
+    """The run ended without success; the message has the worker's error."""
+
+
+class TrainingCancelled(RuntimeError):
+    """`cancel` was called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """A run that has succeeded.
+
+    Attributes:
+        folder: its output folder.
+        export: directory with the trained model.
+        result: result.json.
+    """
+
+    folder: Path
+    export: Path
+    result: Mapping[str, Any]
+
+
+class Launcher(Protocol):
+    """What runs a job somewhere."""
+
+    def launch(self, spec: JobSpec, on_event: OnEvent) -> TrainingResult:
+        """Run the job to its end; `on_event` gets each metrics line.
+
+        Raises:
+            TrainingFailed: no result file, another run's, or an exit status that is not 0.
+            TrainingCancelled: `cancel` was called meanwhile.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """End the run; when `launch` has raised, no process of it is left."""
+        ...
+
+
+@dataclass(slots=True)
+class LocalLauncher:
+    """torchrun on this machine, in a process group of its own that dies with this process.
+
+    Args:
+        environment: variables added for the workers (Dagster Pipes' for example).
+        python: interpreter with torch and DeepSpeed.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    python: str = sys.executable
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def launch(self, spec: JobSpec, on_event: OnEvent) -> TrainingResult:
+        """Run the job here; its output goes to worker.log in the output folder."""
+        self._cancelled.clear()
+        folder, spec_file = prepare(spec)
+        token = uuid.uuid4().hex
+        environment = {**os.environ, **worker_environment(spec), **self.environment, TOKEN_VARIABLE: token}
+        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        log_path = folder.root / "worker.log"
+        follower = Follower(folder, on_event)
+        with log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [self.python, *worker_command(spec, spec_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+            try:
+                while process.poll() is None and not self._cancelled.is_set():
+                    follower.poll()
+                    self._cancelled.wait(POLL_S)
+            finally:
+                end_processes(process, token)
+        follower.poll()
+        if self._cancelled.is_set():
+            raise TrainingCancelled(f"{folder.root}: cancelled after step {follower.last_step}")
+        return judge(spec, folder, exit_code=process.returncode, log=log_path.read_text(errors="replace"))
+
+    def cancel(self) -> None:
+        """End the run."""
+        self._cancelled.set()
+
+
+@dataclass(slots=True)
+class RayLauncher:
+    """A job of a Ray cluster through its Jobs API; torchrun starts the workers inside the job.
+
+    Args:
+        address: of the dashboard, `http://127.0.0.1:8265`.
+        environment: variables added for the workers.
+        python: interpreter on the cluster; None: the one Ray runs its jobs with.
+    """
+
+    address: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def launch(self, spec: JobSpec, on_event: OnEvent) -> TrainingResult:
+        """Run the job on the cluster."""
+        from ray.job_submission import JobStatus, JobSubmissionClient
+
+        if spec.resources.nodes != 1:
+            raise SpecError(
+                "resources.nodes: a Ray job of this launcher runs on one node (launchers.py says how on more)"
+            )
+        self._cancelled.clear()
+        folder, spec_file = prepare(spec)
+        client = JobSubmissionClient(self.address)
+        job = client.submit_job(
+            entrypoint=shlex.join([self.python or "python", *worker_command(spec, spec_file)]),
+            entrypoint_num_gpus=spec.resources.processes_per_node * spec.resources.gpus_per_process,
+            entrypoint_num_cpus=spec.resources.processes_per_node * spec.resources.cpus_per_process,
+            runtime_env={"env_vars": {**worker_environment(spec), **self.environment}},
+            metadata={"config_hash": _config_hash(spec)},
+        )
+        follower = Follower(folder, on_event)
+        try:
+            while not (status := client.get_job_status(job)).is_terminal():
+                follower.poll()
+                if self._cancelled.wait(POLL_S):
+                    client.stop_job(job)  # SIGTERM to torchrun, later SIGKILL; workers die with torchrun
+        except BaseException:
+            client.stop_job(job)
+            raise
+        follower.poll()
+        if status == JobStatus.STOPPED:
+            raise TrainingCancelled(f"{folder.root}: cancelled after step {follower.last_step}")
+        info = client.get_job_info(job)
+        code = info.driver_exit_code if info.driver_exit_code is not None else int(status != JobStatus.SUCCEEDED)
+        return judge(spec, folder, exit_code=code, log=client.get_job_logs(job))
+
+    def cancel(self) -> None:
+        """End the run."""
+        self._cancelled.set()
+
+
+class Follower:
+    """The new whole lines of metrics.jsonl at each poll; steps made again after a resume are told once.
+
+    Args:
+        folder: of the run.
+        on_event: called with each line; lines there before are told too.
+    """
+
+    def __init__(self, folder: RunFolder, on_event: OnEvent) -> None:
+        self.folder = folder
+        self.on_event = on_event
+        self.last_step = 0
+
+    def poll(self) -> None:
+        """Tell what is new."""
+        with contextlib.suppress(FileNotFoundError):
+            # The file is small (200 bytes a step) and may have been cut at a resume: read it whole.
+            for line in self.folder.metrics.read_bytes().split(b"\n")[:-1]:
+                with contextlib.suppress(ValueError):
+                    metrics = json.loads(line)
+                    if metrics["step"] > self.last_step:
+                        self.last_step = metrics["step"]
+                        self.on_event(metrics)
+
+
+def prepare(spec: JobSpec) -> tuple[RunFolder, Path]:
+    """Make the output folder and write the specification that the worker reads.
+
+    Raises:
+        SpecError: there is no packed folder where the specification says.
+    """
+    packing_info(Path(spec.data))
+    folder = RunFolder(Path(spec.output))
+    folder.root.mkdir(parents=True, exist_ok=True)
+    # Named by its content, so that a launch for another run cannot change this one's.
+    path = folder.root / f"job-{_config_hash(spec)[:16]}-{uuid.uuid4().hex[:8]}.json"
+    write_json(path, spec_to_dict(spec))
+    return folder, path
+
+
+def worker_command(spec: JobSpec, spec_file: Path) -> list[str]:
+    """Arguments after the interpreter. torchrun prefix-matches options after the script: it gets a file alone."""
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(spec.resources.processes_per_node),
+    ]
+    return [*torchrun, "-m", WORKER_MODULE, str(spec_file)]
+
+
+def worker_environment(spec: JobSpec) -> dict[str, str]:
+    """Variables that the workers need."""
+    threads = str(spec.resources.cpus_per_process)
+    return {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"} | (
+        {} if spec.resources.gpus_per_process else {"DS_ACCELERATOR": "cpu"}
+    )
+
+
+def judge(spec: JobSpec, folder: RunFolder, *, exit_code: int, log: str) -> TrainingResult:
+    """The result of a run that has ended.
+
+    Raises:
+        TrainingFailed: no result file, another run's, or an exit status that is not 0.
+    """
+    result = json.loads(folder.result.read_text(encoding="utf-8")) if folder.result.exists() else None
+    if exit_code == 0 and result is not None and result["config_hash"] == _config_hash(spec):
+        return TrainingResult(folder=folder.root, export=folder.root / result["export"], result=result)
+    reason = "no result file" if result is None else f"exit status {exit_code}"
+    if folder.failure.exists():
+        reason = json.loads(folder.failure.read_text(encoding="utf-8"))["error"]
+    raise TrainingFailed(f"{folder.root}: exit status {exit_code}, {reason}\n{log[-LOG_TAIL_CHARS:]}")
+
+
+def end_processes(process: subprocess.Popen[bytes], token: str) -> None:
+    """End the process and all that carry the token in their environment; return when none is left.
+
+    torchrun gives each worker a session of its own, so the process group alone does not hold them.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S)
+    while left := processes_with(token):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.poll()
+        time.sleep(0.02)
+    process.wait()
+
+
+def processes_with(token: str) -> list[int]:
+    """Living processes that were started with this token."""
+    marker = f"{TOKEN_VARIABLE}={token}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+            if marker in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def _config_hash(spec: JobSpec) -> str:
+    return config_hash(spec, corpus_fingerprint=packing_info(Path(spec.data))["corpus_fingerprint"])
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
