@@ -7,7 +7,7 @@ LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
 
-.PHONY: sample test check ui readme install clean help
+.PHONY: sample test test-training check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,10 @@ sample: install  ## build the embedded sample's MathCode-Pile into ./lake
 
 test: install  ## the default test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-training: install  ## the tests that train, in .venv-train (2.4 GB)
+	PYTHON=$(PYTHON) infra/training/install.sh .venv-train
+	.venv-train/bin/python -m pytest -n 2 --dist loadfile mathcode_assets_tests/training
 
 check: install  ## lint, import rules, types
 	$(BIN)/ruff check .

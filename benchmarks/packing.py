@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import tokenizers
-from tokens import made_texts, read_texts
 
+from benchmarks.tokens import made_texts, read_texts
 from mathcode_assets.tokenization.best_fit import best_fit_decreasing
 from mathcode_assets.tokenization.documents import token_batch
 from mathcode_assets.tokenization.encoder import TextEncoder, load_encoder

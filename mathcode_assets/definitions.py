@@ -27,6 +27,7 @@ from mathcode_assets.defs.assets import (
     sources,
     synthetic,
     textbooks,
+    tokens,
     translated,
     web,
 )
@@ -37,7 +38,20 @@ from mathcode_assets.sample import sample_dir
 
 LAKE_ASSETS: list[LakeAsset] = [
     asset
-    for module in (raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, translated, mixture)
+    for module in (
+        raw,
+        textbooks,
+        models,
+        web,
+        synthetic,
+        code,
+        contamination,
+        duplicates,
+        clean,
+        translated,
+        mixture,
+        tokens,
+    )
     for asset in module.ASSETS
 ]
 

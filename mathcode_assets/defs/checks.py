@@ -44,6 +44,8 @@ class CheckConfig:
     min_model_precision: of a classifier on its held-out labels, a warning.
     min_verified_share: of a shard's computations, a warning: below it the model states results that its own
         programs do not bear out, or writes programs that do not run.
+    max_padding_share: of the packed tokens, besides one sequence that is not full; a warning. The reference pads
+        13 to 20 %.
     max_tokens: of the pile; None is no budget. A warning.
     """
 
@@ -54,6 +56,7 @@ class CheckConfig:
     max_formula_loss: float = 0.02
     min_model_precision: float = 0.80
     min_verified_share: float = 0.30
+    max_padding_share: float = 0.001
     max_tokens: int | None = None
 
 
@@ -274,6 +277,19 @@ def _verified_share(workspace: Workspace, table: Table, manifest: Manifest) -> O
     )
 
 
+def _padding(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
+    limit = workspace.settings("checks", CheckConfig).max_padding_share
+    facts = manifest.facts
+    n_all = facts["n_sequences"] * facts["length"]
+    # The last sequence is as full as the corpus makes it.
+    share = max(0, facts["n_padding"] - facts["length"]) / n_all
+    return Outcome(
+        passed=share <= limit,
+        description=f"{facts['n_padding']:,} of {n_all:,} tokens are padding ({facts['n_padding'] / n_all:.3%})",
+        metadata={"share": round(facts["n_padding"] / n_all, 6), "limit": limit},
+    )
+
+
 def _token_budget(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
     limit = workspace.settings("checks", CheckConfig).max_tokens
     n_tokens = manifest.n_tokens or 0
@@ -330,6 +346,11 @@ VERIFIED_SHARE = TableCheck(
     name="verified_share",
     description="The share of this shard's computations whose program prints the stated result.",
     evaluate=_verified_share,
+)
+PADDING = TableCheck(
+    name="padding",
+    description="The share of the packed sequences that is padding, and so compute for nothing.",
+    evaluate=_padding,
 )
 TOKEN_BUDGET = TableCheck(
     name="token_budget",
