@@ -36,24 +36,10 @@ from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.sample import sample_dir
 
-LAKE_ASSETS: list[LakeAsset] = [
-    asset
-    for module in (
-        raw,
-        textbooks,
-        models,
-        web,
-        synthetic,
-        code,
-        contamination,
-        duplicates,
-        clean,
-        translated,
-        mixture,
-        tokens,
-    )
-    for asset in module.ASSETS
-]
+_MODULES = (
+    raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, translated, mixture, tokens,
+)  # fmt: skip
+LAKE_ASSETS: list[LakeAsset] = [asset for module in _MODULES for asset in module.ASSETS]
 
 
 def build_definitions(
