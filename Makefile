@@ -7,7 +7,7 @@ LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
 
-.PHONY: sample test test-training check ui readme install clean help
+.PHONY: sample test test-slow test-training check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,10 @@ sample: install  ## build the embedded sample's MathCode-Pile into ./lake
 	$(BIN)/mathcode sample --output $(LAKE)
 
 test: install  ## the default test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-slow: install  ## the tests that build whole lakes or read all of ../shared/data
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 test-training: install  ## the tests that train, in .venv-train (2.4 GB)
 	PYTHON=$(PYTHON) infra/training/install.sh .venv-train

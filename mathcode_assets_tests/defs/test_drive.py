@@ -75,6 +75,7 @@ class TestTheSample:
         assert {"CC0-1.0", "unknown"} <= {row["licence"] for row in rows}
         assert not [row["source_uri"] for row in rows if str(sample_dir()) in row["source_uri"]]
 
+    @pytest.mark.slow
     def test_two_builds_are_byte_identical(self, sample_lake: BuiltLake, tmp_path: Path) -> None:
         again = drive(sample_dir() / "sources.yaml", tmp_path / "lake")
         assert contents(again.root) == contents(sample_lake.root)
@@ -99,6 +100,7 @@ class TestTheSample:
         assert connection.sql(total).fetchall() == [(3,)]
 
 
+@pytest.mark.slow
 class TestALeakyShard:
     def test_turns_its_check_red_and_no_pile_is_built(self, tmp_path: Path) -> None:
         lake = drive(sample_dir() / "sources-leaky.yaml", tmp_path / "lake")

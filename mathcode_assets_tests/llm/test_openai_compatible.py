@@ -21,6 +21,7 @@ class _Server(ThreadingHTTPServer):
     """Answers each question by its script: a list of statuses, one for each time it is asked."""
 
     daemon_threads = True
+    request_queue_size = 128  # of connections not accepted yet: the default of 5 resets some of 64
 
     def __init__(self, scripts: dict[str, list[int]]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
