@@ -27,6 +27,8 @@ TABLES = {
     "label": ("read from the `labels` of a source", "a given label of one record"),
     "textbook_sketch": ("`attributes/textbooks_sketches`", "enough of a book to tell its editions"),
     "textbook_edition": ("inside `index/textbook_editions`", "a book that is an edition of another"),
+    "score": ("written by `mathcode evaluate`", "one model and one benchmark"),
+    "score_item": ("written by `mathcode evaluate`", "one item with the model's completion and its verdict"),
 }
 
 

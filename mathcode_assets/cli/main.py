@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from mathcode_assets import __version__
-from mathcode_assets.cli import execute, graph, stages, translate, verify
+from mathcode_assets.cli import evaluate, execute, graph, stages, translate, verify
 from mathcode_assets.cli.console import UsageError
 from mathcode_assets.config import SourcesFileError
 from mathcode_assets.sources.errors import SourceListingError, UnreadableSource
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     translate.add_commands(commands)
     execute.add_commands(commands)
     verify.add_commands(commands)
+    evaluate.add_commands(commands)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))

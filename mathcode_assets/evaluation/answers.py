@@ -18,6 +18,9 @@ NOTHING = "nothing"
 
 # Longer than any answer worth comparing; a completion may be one long loop.
 MAX_ANSWER_CHARS = 1_000
+# Of what follows "the answer is": a sentence, not the rest of a loop.
+MAX_STATED_CHARS = 4_000
+MAX_BOXES = 50
 
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:Problem|Question|Q)\s*(?:\d+\s*)?[:.]")
 _BOX = re.compile(r"\\f?box(?:ed)?\s*")
@@ -30,10 +33,10 @@ _NUMBER = re.compile(
     r"|(?:(?<![\w.)}\]])-)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?:/\d+(?:\.\d+)?)?\s?(?:\\?%)?"
     r"|(?:(?<![\w.)}\]])-)?(?<!\d)\.\d+"
 )
-_BOLD = re.compile(r"\A(\*\*|__|`)(.*)\1\Z", re.DOTALL)
+_BOLD = re.compile(r"(\*\*|__|`)(?=\S)([^*_`]+)\1(?!\w)")
 _LETTER_STATED = re.compile(
     r"(?:answer|option|choice)\s*(?:is|:|=)?\s*:?\s*(?:option|choice)?\s*"
-    r"[\$(\[{*]*\s*(?:\\(?:text|textbf|mathrm|boxed)\s*\{)*\s*\(?([A-Z])(?![A-Za-z'])",
+    r"[\$\[{*]*\s*(?:\\(?:text|textbf|mathrm|boxed)\s*\{)*\s*(?:\(\s*([A-Za-z])\s*\)|((?-i:[A-Z]))(?![A-Za-z']))",
     re.IGNORECASE,
 )
 _LETTER_ALONE = re.compile(r"\A[\s\$(\[*]*([A-Z])(?:[\s\$)\]*.:,]|\Z)")
@@ -58,8 +61,9 @@ def extract_answer(completion: str) -> Extracted:
     hashes = _HASHES.findall(text)
     if hashes and cleaned(hashes[-1]):
         return Extracted(cleaned(hashes[-1]), HASHES)
-    for found in reversed(list(_STATED.finditer(text))):
-        stated = cleaned(first_sentence(text[found.end() :]))
+    for found in reversed(list(_STATED.finditer(text))[-MAX_BOXES:]):
+        rest = _HEDGES.sub("", text[found.end() : found.end() + MAX_STATED_CHARS].lstrip())
+        stated = cleaned(first_sentence(rest))
         if stated:
             return Extracted(stated, STATED)
     numbers = _NUMBER.findall(text)
@@ -75,8 +79,7 @@ def extract_option(completion: str, n_options: int) -> Extracted:
     box = _LETTER_IN_BOX.match(last_box(text))
     if box and box[1] in letters:
         return Extracted(box[1], BOXED)
-    # A small letter is an article more often than an option: "the answer is a number".
-    stated = [found[1] for found in _LETTER_STATED.finditer(text) if found[1] in letters]
+    stated = [letter for found in _LETTER_STATED.finditer(text) if (letter := _chosen(found)) in letters]
     if stated:
         return Extracted(stated[-1], STATED)
     alone = _LETTER_ALONE.match(text)
@@ -88,6 +91,12 @@ def extract_option(completion: str, n_options: int) -> Extracted:
     return Extracted("", NOTHING)
 
 
+def _chosen(found: re.Match[str]) -> str:
+    """The letter of a statement. A small one without bracket is an article: "the answer is a number"."""
+    letter = found[1] or found[2]
+    return letter.upper() if found[1] else letter
+
+
 def own_part(completion: str) -> str:
     """The completion up to where it begins another problem, with the minus sign of ASCII."""
     found = _NEXT_PROBLEM.search(completion)
@@ -97,7 +106,8 @@ def own_part(completion: str) -> str:
 
 def last_box(text: str) -> str:
     r"""What the last closed ``\boxed{...}`` (or ``\boxed 5``) holds; empty where there is none."""
-    for found in reversed(list(_BOX.finditer(text))):
+    # A model in a loop opens boxes by the thousand; the last closed one is among the last ones or nowhere.
+    for found in reversed(list(_BOX.finditer(text))[-MAX_BOXES:]):
         rest = text[found.end() :]
         if not rest.startswith("{"):
             bare = re.match(r"[-\w.,/]+", rest) if found[0].endswith(" ") else None
@@ -132,12 +142,7 @@ def first_sentence(text: str) -> str:
 
 def cleaned(answer: str) -> str:
     """Without bold marks, hedging words and a closing full stop; cut to MAX_ANSWER_CHARS."""
-    text = answer.strip()
-    for _ in range(3):
-        bold = _BOLD.match(text)
-        text = bold[2].strip() if bold else text
-        text = _HEDGES.sub("", text).strip()
-    if text.count("**") == 1:
-        text = text.replace("**", "")
+    text = _BOLD.sub(r"\2", answer.strip())
+    text = _HEDGES.sub("", text.lstrip("* ")).strip()
     text = text.rstrip(" .,;:!*").strip()
     return text[:MAX_ANSWER_CHARS]

@@ -184,7 +184,7 @@ MULTIPLE_CHOICE = (
     Exemplar(
         question="A price of $80$ dollars is raised by $25\\%$ and then lowered by $20\\%$. What is the final price?",
         options=("$80$", "$84$", "$76$", "$100$"),
-        solution="Raised by a quarter, the price is $100$ dollars. A fifth of that is $20$, so it ends at $80$ dollars.",
+        solution="Raised by a quarter, the price is $100$ dollars. A fifth of that is $20$, so it ends at $80$.",
         answer="A",
         program="from fractions import Fraction\nprint(80 * Fraction(5, 4) * Fraction(4, 5))",
     ),

@@ -12,11 +12,11 @@ from typing import Any
 
 from mathcode_assets.evaluation.benchmarks import LIKELIHOOD, OPTION_LETTER, PROGRAM, Benchmark
 from mathcode_assets.sources.benchmarks import benchmark_row
-from mathcode_assets.sources.errors import FieldError
+from mathcode_assets.sources.fields import FieldError
 from mathcode_assets.sources.raw_records import Record
 
-# "A) first B) second": a letter with a bracket after a space.
-_OPTION = re.compile(r"(?:\A|\s)\(?([A-Z])\)\s*")
+# "A) first B) second" or "A. first B. second": a letter with a bracket or a full stop, after a space.
+_OPTION = re.compile(r"(?:\A|\s)\(?([A-Z])([).])\s*")
 _OPTION_KINDS = (LIKELIHOOD, OPTION_LETTER)
 
 
@@ -49,7 +49,15 @@ class Item:
     task_id: str = ""
 
 
-def local_items(benchmark: Benchmark, folder: Path) -> list[Item]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The items of a benchmark that can be asked and judged, and how often there was which reason for others."""
+
+    items: tuple[Item, ...]
+    unusable: Mapping[str, int]
+
+
+def local_items(benchmark: Benchmark, folder: Path) -> Loaded:
     """The items of `<folder>/<file>.jsonl`.
 
     Raises:
@@ -77,7 +85,7 @@ def _lines(benchmark: Benchmark, text: str) -> Iterator[Mapping[str, Any]]:
         yield fields
 
 
-def hub_items(benchmark: Benchmark) -> list[Item]:
+def hub_items(benchmark: Benchmark) -> Loaded:
     """The items of the data set on the hub; needs the network and `datasets`.
 
     Raises:
@@ -93,7 +101,7 @@ def hub_items(benchmark: Benchmark) -> list[Item]:
     return usable(benchmark, rows)
 
 
-def usable(benchmark: Benchmark, rows: Iterable[Mapping[str, Any]]) -> list[Item]:
+def usable(benchmark: Benchmark, rows: Iterable[Mapping[str, Any]]) -> Loaded:
     """The items that can be asked and judged, in order.
 
     Raises:
@@ -109,7 +117,7 @@ def usable(benchmark: Benchmark, rows: Iterable[Mapping[str, Any]]) -> list[Item
     if not items:
         reason = max(problems, key=lambda problem: problems[problem]) if problems else "the file is empty"
         raise ItemsError(f"{benchmark.name}: none of {sum(problems.values())} items can be used: {reason}")
-    return items
+    return Loaded(items=tuple(items), unusable=problems)
 
 
 def item_of(benchmark: Benchmark, number: int, fields: Mapping[str, Any]) -> Item:
@@ -155,11 +163,13 @@ def options_of(given: Any) -> tuple[str, ...]:
         return tuple(str(option).strip() for option in given)
     if not isinstance(given, str):
         return ()
-    # In order of the alphabet, so that a letter in brackets inside an option separates nothing.
+    # In order of the alphabet and with one mark, so that "figure B." or "(C)" inside an option separates nothing.
     found: list[re.Match[str]] = []
     for match in _OPTION.finditer(given):
-        if match[1] == chr(ord("A") + len(found)):
+        if match[1] == chr(ord("A") + len(found)) and (not found or match[2] == found[0][2]):
             found.append(match)
+    if not found:
+        return ()
     ends = [match.start() for match in found[1:]] + [len(given)]
     return tuple(given[match.end() : end].strip() for match, end in zip(found, ends, strict=True))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import mathcode_assets
 from mathcode_assets.records import REFUTED, UNVERIFIABLE, VERIFIED
 from mathcode_assets.sandbox.pool import Sandbox, SandboxConfig
-from mathcode_assets.sandbox.snippets import MIB, OK, Limits, Snippet
+from mathcode_assets.sandbox.snippets import MIB, OK, Execution, Limits, Snippet
 from mathcode_assets.verification.compare import Comparison
 from mathcode_assets.verification.isolated import (
     Claim,
@@ -77,22 +77,34 @@ def judge_letters(pairs: Iterable[Pair]) -> list[Comparison]:
     return [_letter(pair) for pair in pairs]
 
 
-def judge_programs(programs: Iterable[str], *, limits: Limits | None = None, n_workers: int = 2) -> list[Comparison]:
-    """Verified for each program, tests at its end, that runs through in the sandbox.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedProgram:
+    """A program with its tests, and the line it prints last where all of them passed."""
+
+    code: str
+    mark: str
+
+
+def judge_programs(
+    programs: Iterable[CheckedProgram], *, limits: Limits | None = None, n_workers: int = 2
+) -> list[Comparison]:
+    """Verified for each program that runs through its tests in the sandbox, refuted otherwise.
 
     Raises:
         SandboxUnavailable: no tier of isolation works here.
     """
+    programs = list(programs)
     with Sandbox(SandboxConfig(limits=limits or Limits(), n_workers=n_workers)) as sandbox:
-        executions = list(sandbox.run(Snippet(code=program) for program in programs))
-    return [
-        Comparison(
-            verdict=VERIFIED if execution.status == OK else REFUTED,
-            method=f"tests_{execution.status}",
-            evidence=(execution.stderr.strip().splitlines() or [execution.detail])[-1][:300],
-        )
-        for execution in executions
-    ]
+        executions = list(sandbox.run(Snippet(code=program.code) for program in programs))
+    return [_tested(program, execution) for program, execution in zip(programs, executions, strict=True)]
+
+
+def _tested(program: CheckedProgram, execution: Execution) -> Comparison:
+    # Exit status 0 is not enough: a solution that exits early never meets a test.
+    has_passed = execution.status == OK and execution.stdout.rstrip().endswith(program.mark)
+    method = f"tests_{execution.status}" if has_passed or execution.status != OK else "left_before_the_tests"
+    evidence = (execution.stderr.strip().splitlines() or [execution.detail])[-1][:300]
+    return Comparison(verdict=VERIFIED if has_passed else REFUTED, method=method, evidence=evidence)
 
 
 def _letter(pair: Pair) -> Comparison:
@@ -104,9 +116,7 @@ def _letter(pair: Pair) -> Comparison:
 
 def _sandbox(config: VerificationConfig) -> SandboxConfig:
     return SandboxConfig(
-        limits=Limits(
-            wall_s=config.wall_s, cpu_s=config.wall_s, memory_bytes=config.memory_bytes, output_bytes=MIB
-        ),
+        limits=Limits(wall_s=config.wall_s, cpu_s=config.wall_s, memory_bytes=config.memory_bytes, output_bytes=MIB),
         n_workers=config.n_workers,
         tier=config.tier,
         preload=("mpmath", MODULE),

@@ -6,6 +6,7 @@ environment of its own and isolates nothing, so its command is meant for a throw
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -41,9 +42,17 @@ def cut(completion: str, *, is_continued: bool) -> str:
 
 
 def program_of(item: Item, completion: str) -> str:
-    """The solution with the benchmark's tests after it: it raises where the solution is wrong."""
-    # The last line is reached only where no test raised and the solution did not leave before them.
-    return f"{solution_of(item, completion)}\n{item.tests}"
+    """The solution with the benchmark's tests after it: it raises where the solution is wrong.
+
+    Its last line prints `passed_mark`, which is reached only where no test raised and the solution did not leave
+    with exit status 0 before them.
+    """
+    return f"{solution_of(item, completion)}\n{item.tests}\nprint({passed_mark(item, completion)!r})\n"
+
+
+def passed_mark(item: Item, completion: str) -> str:
+    """What a program prints that went through all tests; a completion cannot hold the hash of itself."""
+    return hashlib.sha256(f"{item.benchmark}\0{item.task_id}\0{completion}".encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +65,7 @@ class EvalPlusCommand:
 
 def write_evalplus_samples(path: Path, solutions: Iterable[tuple[Item, str]]) -> int:
     """Write EvalPlus's `samples.jsonl` of items and completions; how many were written."""
-    rows = [
-        {"task_id": evalplus_id(item), "solution": solution_of(item, completion)} for item, completion in solutions
-    ]
+    rows = [{"task_id": evalplus_id(item), "solution": solution_of(item, completion)} for item, completion in solutions]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return len(rows)
@@ -82,6 +89,15 @@ def evalplus_command(
     """
     override = {} if tests is None else {f"{dataset.upper()}_OVERRIDE_PATH": str(tests)}
     return EvalPlusCommand(
-        arguments=(python, "-m", "evalplus.evaluate", "--dataset", dataset, "--samples", str(samples), "--i-just-wanna-run"),
+        arguments=(
+            python,
+            "-m",
+            "evalplus.evaluate",
+            "--dataset",
+            dataset,
+            "--samples",
+            str(samples),
+            "--i-just-wanna-run",
+        ),
         environment={"OMP_NUM_THREADS": "1", **override},
     )
