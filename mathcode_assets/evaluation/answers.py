@@ -25,8 +25,10 @@ MAX_BOXES = 50
 _NEXT_PROBLEM = re.compile(r"\n\s*(?:Problem|Question|Q)\s*(?:\d+\s*)?[:.]")
 _BOX = re.compile(r"\\f?box(?:ed)?\s*")
 _HASHES = re.compile(r"####[ \t]*([^\n]+)")
-_STATED = re.compile(r"\banswer\s*(?:is|are|:|=|would\s+be|equals)\s*:?\s*", re.IGNORECASE)
+_STATED = re.compile(r"\banswers?\s*(?:is|are|:|=|would\s+be|equals)\s*:?\s*", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\n|(?<=[^\s.])[.!?;](?=\s|\Z)|(?<=\$)\.|\s+(?:because|since|as\s+we)\b")
+_DELIMITERS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
+_NEXT_FORMULA = re.compile(r"\s*(?:,\s*)?(?:(?:and|or)\s+)?(?<=[\s,])(?=\$|\\\()")
 _HEDGES = re.compile(r"\A(?:(?:approximately|about|exactly|simply|therefore|thus|equal\s+to|just|now)\b[\s:]*)+", re.I)
 _NUMBER = re.compile(
     r"(?:(?<![\w.)}\]])-)?\\[dt]?frac\s*\{[^{}]{1,40}\}\s*\{[^{}]{1,40}\}"
@@ -127,17 +129,48 @@ def last_box(text: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """Up to the end of the sentence; a full stop inside a number or between dollar signs does not end it."""
-    text = text.lstrip()
-    for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$")):
-        # \$5 and "$5 each" are money; a formula is closed on the same line.
-        if text.startswith(opening):
-            end = text.find(closing, len(opening))
-            inner = text[len(opening) : end].strip() if end > 0 else ""
-            if inner and "\n\n" not in inner and not (opening == "$" and re.match(r"[\d.,]+\s+[a-z]", inner)):
-                return inner
-    found = _SENTENCE_END.search(text)
-    return text[: found.start()] if found else text
+    """Up to the end of the sentence; a full stop inside a number or a formula does not end it.
+
+    Where it begins with a formula, that formula is all: `$5$ apples` is 5; `$1$, $2$ and $3$` are three.
+    """
+    formulas, _ = leading_formulas(text.lstrip())
+    if formulas:
+        return ", ".join(formulas)
+    end = _SENTENCE_END.search(text.lstrip())
+    return text.lstrip()[: end.start()] if end else text
+
+
+def joined_formulas(text: str) -> str:
+    """`$-2$, $2$` as `-2, 2`: reference answers in several formulas; any other text as it is."""
+    formulas, rest = leading_formulas(text.strip())
+    return ", ".join(formulas) if len(formulas) > 1 and not rest.strip(" .") else text
+
+
+def leading_formulas(text: str) -> tuple[list[str], str]:
+    """The formulas a text begins with, one after another, and what follows the last."""
+    formulas: list[str] = []
+    while (found := first_formula(text)) is not None:
+        formula, text = found
+        formulas.append(formula)
+        following = _NEXT_FORMULA.match(text)
+        if following is None:
+            break
+        text = text[following.end() :]
+    return formulas, text
+
+
+def first_formula(text: str) -> tuple[str, str] | None:
+    """The formula a text begins with, without its delimiters, and what follows; None where it begins otherwise."""
+    for opening, closing in _DELIMITERS:
+        if not text.startswith(opening):
+            continue
+        end = text.find(closing, len(opening))
+        inner = text[len(opening) : end].strip() if end > 0 else ""
+        # "$18 per day, $36 in two" is money.
+        is_money = opening == "$" and re.match(r"[\d.,]+\s+[a-z]", inner) is not None
+        if inner and "\n\n" not in inner and not is_money:
+            return inner, text[end + len(closing) :]
+    return None
 
 
 def cleaned(answer: str) -> str:

@@ -7,6 +7,7 @@ Pure, and run inside the sandbox by `judging`.
 
 from __future__ import annotations
 
+from mathcode_assets.evaluation.answers import joined_formulas
 from mathcode_assets.records import UNVERIFIABLE, VERIFIED
 from mathcode_assets.verification.compare import Comparison, compare, compare_stated, concluded
 from mathcode_assets.verification.describing import clipped
@@ -21,6 +22,7 @@ def equivalent(gold: str, answer: str) -> Comparison:
     same = same_text(gold, answer)
     if same is not None:
         return same
+    gold, answer = joined_formulas(gold), joined_formulas(answer)
     direct = compare(gold, answer)
     if direct.verdict != UNVERIFIABLE or direct.method in ("no_result_stated", "no_output"):
         return direct

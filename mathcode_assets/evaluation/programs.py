@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from mathcode_assets.evaluation.items import Item
-from mathcode_assets.evaluation.prompts import PROGRAM_STOPS, program_prompt
+from mathcode_assets.evaluation.prompts import PROGRAM_STOPS, WHOLE_PROGRAM_STOPS, program_prompt
 
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
@@ -36,7 +36,7 @@ def cut(completion: str, *, is_continued: bool) -> str:
         completion: as generated.
         is_continued: whether the prompt began the function; where not, definitions belong to the answer.
     """
-    stops = PROGRAM_STOPS if is_continued else tuple(stop for stop in PROGRAM_STOPS if "def" not in stop)
+    stops = PROGRAM_STOPS if is_continued else WHOLE_PROGRAM_STOPS
     found = [position for stop in stops if (position := completion.find(stop)) >= 0]
     return completion[: min(found)] if found else completion
 

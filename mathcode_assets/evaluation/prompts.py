@@ -13,6 +13,8 @@ from mathcode_assets.evaluation.items import Item, letters
 STOPS = ("\nProblem:", "\nQuestion:", "\n\nProblem", "\n\nQuestion")
 # As Codex and EvalPlus end a function; a class or a print at the left margin is no part of it.
 PROGRAM_STOPS = ("\nclass ", "\ndef ", "\n#", "\nif __name__", "\nprint(", "\nassert ", "\n```", '\n"""')
+# Of a whole program: helper functions and classes belong to it.
+WHOLE_PROGRAM_STOPS = tuple(stop for stop in PROGRAM_STOPS if stop not in ("\nclass ", "\ndef ", "\n#"))
 
 _BOXED_SETS = ("competition", "science")
 
@@ -43,7 +45,9 @@ def exemplars_of(benchmark: Benchmark, n_shots: int) -> tuple[Exemplar, ...]:
 
 def stops_of(benchmark: Benchmark) -> tuple[str, ...]:
     """Where a completion ends."""
-    return PROGRAM_STOPS if benchmark.kind == PROGRAM else STOPS
+    if benchmark.kind != PROGRAM:
+        return STOPS
+    return PROGRAM_STOPS if benchmark.continues_function else WHOLE_PROGRAM_STOPS
 
 
 def choices_of(item: Item, benchmark: Benchmark) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from mathcode_assets.evaluation.checkpoints import fingerprint, stamp
 from mathcode_assets.evaluation.contaminated import read_contaminated
 from mathcode_assets.evaluation.harness import Answered, Asked, asked, fitted, load_model, n_prompts_cut, run
 from mathcode_assets.evaluation.items import Item, ItemsError, Loaded, choose, hub_items, local_items
-from mathcode_assets.evaluation.judging import Pair, CheckedProgram, judge_answers, judge_letters, judge_programs
+from mathcode_assets.evaluation.judging import CheckedProgram, Pair, judge_answers, judge_letters, judge_programs
 from mathcode_assets.evaluation.programs import passed_mark, program_of, solution_of, write_evalplus_samples
 from mathcode_assets.evaluation.scoring import (
     BenchmarkScore,

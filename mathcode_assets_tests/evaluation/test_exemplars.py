@@ -40,7 +40,9 @@ def test_no_other_option_is_right() -> None:
         if letter != exemplar.answer
     ]
     with Verifier() as verifier:
-        found = list(verifier.verify(Claim(gold=value(exemplar), output=option.strip("$")) for exemplar, option in pairs))
+        found = list(
+            verifier.verify(Claim(gold=value(exemplar), output=option.strip("$")) for exemplar, option in pairs)
+        )
     assert VERIFIED not in {comparison.verdict for comparison in found}
 
 
@@ -55,7 +57,9 @@ def test_right_options_are_spread() -> None:
 
 
 @pytest.mark.parametrize(
-    "benchmark", [each for each in BENCHMARKS.values() if each.kind not in (HARNESS, PROGRAM)], ids=lambda each: each.name
+    "benchmark",
+    [each for each in BENCHMARKS.values() if each.kind not in (HARNESS, PROGRAM)],
+    ids=lambda each: each.name,
 )
 def test_the_answer_is_found_in_every_exemplar(benchmark) -> None:
     """A model that copies the exemplars' form is read without loss."""

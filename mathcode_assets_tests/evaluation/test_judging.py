@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mathcode_assets.evaluation.items import Item
-from mathcode_assets.evaluation.judging import Pair, CheckedProgram, judge_answers, judge_letters, judge_programs
+from mathcode_assets.evaluation.judging import CheckedProgram, Pair, judge_answers, judge_letters, judge_programs
 from mathcode_assets.evaluation.programs import (
     evalplus_command,
     evalplus_id,
@@ -39,6 +39,8 @@ RIGHT = [
     ("2RC+R+C", "2RC+R+C"),
     ("3e6", "3 \\times 10^6"),
     ("\\text{Evelyn}", "Evelyn"),
+    ("$-2$, $2$", "2, -2"),
+    ("$\\frac{1}{2}$ or $3$", "$3$ and $0.5$"),
 ]
 WRONG = [
     ("18", "17"),
@@ -52,6 +54,8 @@ WRONG = [
     ("\\sqrt{2}", "\\sqrt{3}"),
     ("(0, 1)", "[0, 2]"),
     ("\\text{Evelyn}", "Briana"),
+    ("$-2$, $2$", "2"),
+    ("2", "-2, 2"),
     ("5", "__import__('os').getpid()"),
 ]
 
@@ -130,7 +134,9 @@ def test_programs_pass_by_their_tests_alone() -> None:
 
 def test_evalplus_gets_solutions_and_its_own_interpreter(tmp_path) -> None:
     samples = tmp_path / "samples.jsonl"
-    assert write_evalplus_samples(samples, [(HUMAN, "    return 2 * n\n"), (BASIC, "def double(n): return 2 * n\n")]) == 2
+    assert (
+        write_evalplus_samples(samples, [(HUMAN, "    return 2 * n\n"), (BASIC, "def double(n): return 2 * n\n")]) == 2
+    )
     rows = [json.loads(line) for line in samples.read_text().splitlines()]
     assert [row["task_id"] for row in rows] == ["HumanEval/0", "Mbpp/2"] == [evalplus_id(HUMAN), evalplus_id(BASIC)]
     assert rows[0]["solution"] == solution_of(HUMAN, "    return 2 * n\n")

@@ -154,7 +154,12 @@ def test_a_result_becomes_rows_of_the_schema(tmp_path) -> None:
     batch = score_batch([result])
     assert batch.schema == SCORE
     [found] = batch.to_pylist()
-    assert (found["composition"], found["seed"], found["n_contaminated"], found["score_clean"]) == ("basic", 3407, 2, 0.25)
+    assert (found["composition"], found["seed"], found["n_contaminated"], found["score_clean"]) == (
+        "basic",
+        3407,
+        2,
+        0.25,
+    )
     items = tmp_path / "items.jsonl"
     items.write_text("".join(json.dumps(asdict(item)) + "\n" for item in ITEMS))
     [batch] = item_batches(items)
