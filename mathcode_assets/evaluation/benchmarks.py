@@ -64,8 +64,6 @@ class Benchmark:
         metric: of the harness task that says whether an item is right.
         paper_column: name in `paper.SCORES`; empty where the paper has none.
         licence: of the items, SPDX or in words.
-        continues_function: of a program: the prompt is the beginning of the function, so that the next definition
-            ends the completion; where it is not, helper functions belong to the answer.
     """
 
     name: str
@@ -80,7 +78,6 @@ class Benchmark:
     metric: str = ""
     paper_column: str = ""
     licence: str = "unknown"
-    continues_function: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -245,7 +242,6 @@ _ALL = (
         file="humaneval",
         max_new_tokens=512,
         hub=HubDataset(path="openai/openai_humaneval"),
-        continues_function=True,
         licence="MIT",
     ),
     Benchmark(

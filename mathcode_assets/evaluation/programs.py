@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from mathcode_assets.evaluation.items import Item
-from mathcode_assets.evaluation.prompts import PROGRAM_STOPS, WHOLE_PROGRAM_STOPS, program_prompt
+from mathcode_assets.evaluation.prompts import PROGRAM_STOPS, program_prompt
 
+# What ends a program: a test, a call at the left margin, the end of a fenced block.
+_ENDS = (*PROGRAM_STOPS, "\n```", '\n"""')
+# Where the prompt began the function, the next definition or comment at the left margin ends it too, as Codex has it.
+_ENDS_OF_FUNCTION = (*_ENDS, "\nclass ", "\ndef ", "\n#")
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
@@ -30,13 +34,13 @@ def solution_of(item: Item, completion: str) -> str:
 
 
 def cut(completion: str, *, is_continued: bool) -> str:
-    """The completion up to the first stop.
+    """The completion up to its first end.
 
     Args:
         completion: as generated.
         is_continued: whether the prompt began the function; where not, definitions belong to the answer.
     """
-    stops = PROGRAM_STOPS if is_continued else WHOLE_PROGRAM_STOPS
+    stops = _ENDS_OF_FUNCTION if is_continued else _ENDS
     found = [position for stop in stops if (position := completion.find(stop)) >= 0]
     return completion[: min(found)] if found else completion
 

@@ -10,11 +10,11 @@ from mathcode_assets.evaluation.benchmarks import LIKELIHOOD, OPTION_LETTER, PRO
 from mathcode_assets.evaluation.exemplars import EXEMPLARS, Exemplar
 from mathcode_assets.evaluation.items import Item, letters
 
-STOPS = ("\nProblem:", "\nQuestion:", "\n\nProblem", "\n\nQuestion")
-# As Codex and EvalPlus end a function; a class or a print at the left margin is no part of it.
-PROGRAM_STOPS = ("\nclass ", "\ndef ", "\n#", "\nif __name__", "\nprint(", "\nassert ", "\n```", '\n"""')
-# Of a whole program: helper functions and classes belong to it.
-WHOLE_PROGRAM_STOPS = tuple(stop for stop in PROGRAM_STOPS if stop not in ("\nclass ", "\ndef ", "\n#"))
+# Where generation ends. The completions protocol takes four, and the harness adds the model's end of text, so three
+# at most; whatever else ends an answer is cut afterwards (`answers.own_part`, `programs.cut`).
+STOPS = ("\nProblem:", "\nQuestion:")
+# No definition and no fence among them: a model that begins with a fenced block would be stopped before its answer.
+PROGRAM_STOPS = ("\nif __name__", "\nprint(", "\nassert ")
 
 _BOXED_SETS = ("competition", "science")
 
@@ -44,10 +44,8 @@ def exemplars_of(benchmark: Benchmark, n_shots: int) -> tuple[Exemplar, ...]:
 
 
 def stops_of(benchmark: Benchmark) -> tuple[str, ...]:
-    """Where a completion ends."""
-    if benchmark.kind != PROGRAM:
-        return STOPS
-    return PROGRAM_STOPS if benchmark.continues_function else WHOLE_PROGRAM_STOPS
+    """Where generation ends."""
+    return PROGRAM_STOPS if benchmark.kind == PROGRAM else STOPS
 
 
 def choices_of(item: Item, benchmark: Benchmark) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import yaml
 from mathcode_assets.evaluation.benchmarks import BENCHMARKS, HARNESS, LIKELIHOOD, PROGRAM, Benchmark
 from mathcode_assets.evaluation.harness import answered, asked, fitted, task_config, task_rows, write_tasks
 from mathcode_assets.evaluation.items import ItemsError, choose, hub_items, item_of, local_items, options_of
-from mathcode_assets.evaluation.prompts import exemplars_of, prompt_of
+from mathcode_assets.evaluation.prompts import exemplars_of, prompt_of, stops_of
 from mathcode_assets_tests.evaluation.small_benchmarks import FILES, write_benchmarks
 
 OURS = [benchmark for benchmark in BENCHMARKS.values() if benchmark.kind != HARNESS]
@@ -144,11 +144,9 @@ def test_a_short_context_keeps_half_for_the_prompt(data: Path) -> None:
     assert fitted(request, None) == request == fitted(request, 8192)
 
 
-def test_helper_functions_belong_to_a_whole_program() -> None:
-    from mathcode_assets.evaluation.prompts import stops_of
-
-    assert "\ndef " in stops_of(BENCHMARKS["humaneval"])
-    assert "\ndef " not in stops_of(BENCHMARKS["mbpp"])
+def test_the_completions_protocol_takes_the_stops() -> None:
+    """It takes four, and the harness adds one: a server answered 400 to five."""
+    assert all(0 < len(stops_of(benchmark)) <= 3 for benchmark in OURS)
 
 
 def test_logged_samples_become_answers() -> None:
