@@ -29,6 +29,8 @@ TABLES = {
     "tokens": ("written by `mathcode tokenize`", "a document as token ids"),
     "packed_piece": ("beside the sequences of `mathcode pack`", "a piece of a document in a training sequence"),
     "textbook_edition": ("inside `index/textbook_editions`", "a book that is an edition of another"),
+    "score": ("written by `mathcode evaluate`", "one model and one benchmark"),
+    "score_item": ("written by `mathcode evaluate`", "one item with the model's completion and its verdict"),
 }
 
 

@@ -281,6 +281,50 @@ PACKED_PIECE = _schema(
     ],
 )
 
+SCORE = _schema(
+    "score/1",
+    [
+        _field("model", pa.string(), "name of the model in tables"),
+        _field("model_fingerprint", pa.string(), "hash of the checkpoint's files, null for a server", nullable=True),
+        _field("corpus_fingerprint", pa.string(), "of what it was trained on, null where unstamped", nullable=True),
+        _field("composition", pa.string(), "of the data, in an ablation; empty otherwise"),
+        _field("seed", pa.int64(), "of the training in an ablation, else of the choice of items"),
+        _field("benchmark", pa.string(), "name of the task, e.g. gsm8k"),
+        _field("n_shots", pa.int32(), "exemplars before each question"),
+        _field("n", pa.int32(), "items asked"),
+        _field("n_right", pa.int32(), "items whose answer is verified"),
+        _field("score", pa.float64(), "n_right / n, [0, 1]; null where nothing was asked", nullable=True),
+        _field("low", pa.float64(), "lower end of Wilson's 95 % interval, [0, 1]"),
+        _field("high", pa.float64(), "its upper end"),
+        _field("n_contaminated", pa.int32(), "of the n, items found in the training data"),
+        _field("n_right_contaminated", pa.int32(), "of these, right"),
+        _field("score_clean", pa.float64(), "score without them, [0, 1]; null where none is left", nullable=True),
+        _field("low_clean", pa.float64(), "lower end of the interval without them"),
+        _field("high_clean", pa.float64(), "its upper end"),
+        _field("n_no_answer", pa.int32(), "completions without an answer"),
+        _field("n_unverifiable", pa.int32(), "answers that could not be decided; they count as wrong"),
+        _field("n_prompts_cut", pa.int32(), "prompts longer than the context, null where unknown", nullable=True),
+        _field("paper_model", pa.string(), "model of the paper that stands beside"),
+        _field("paper_score", pa.float64(), "its score, percent; null where the paper has none", nullable=True),
+    ],
+)
+
+SCORE_ITEM = _schema(
+    "score_item/1",
+    [
+        _field("benchmark", pa.string(), "name of the task, e.g. gsm8k"),
+        _field("question_index", pa.int32(), "idx of the item in its benchmark"),
+        _field("completion", pa.large_string(), "as generated; the chosen letter where options were scored"),
+        _field("answer", pa.large_string(), "taken from the completion; empty where there is none"),
+        _field("gold", pa.large_string(), "the reference answer"),
+        _field("found_by", pa.string(), "where the answer stood: boxed, stated, last_number, ..."),
+        _field("verdict", pa.string(), "verified (right), refuted or unverifiable"),
+        _field("method", pa.string(), "how the verdict came about, snake_case"),
+        _field("evidence", pa.large_string(), "the two values that were compared, in words"),
+        _field("is_contaminated", pa.bool_(), "whether the item was found in the training data"),
+    ],
+)
+
 ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     DOCUMENT,
     CLEAN_DOCUMENT,
@@ -300,6 +344,8 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     TEXTBOOK_EDITION,
     TOKENS,
     PACKED_PIECE,
+    SCORE,
+    SCORE_ITEM,
 )
 
 

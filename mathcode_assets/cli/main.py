@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from mathcode_assets import __version__
-from mathcode_assets.cli import execute, graph, stages, train, translate, verify
+from mathcode_assets.cli import evaluate, execute, graph, stages, train, translate, verify
 from mathcode_assets.cli import tokenize as tokenization
 from mathcode_assets.cli.console import UsageError
 from mathcode_assets.config import SourcesFileError
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verify.add_commands(commands)
     train.add_commands(commands)
     tokenization.add_commands(commands)
+    evaluate.add_commands(commands)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))

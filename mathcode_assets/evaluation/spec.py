@@ -1,0 +1,232 @@
+"""One evaluation as one file: which model, which benchmarks, how many items, where the result goes.
+
+    {"model": {"kind": "hf", "path": "/models/proxy"}, "tasks": ["gsm8k", "math"], "data": "/data/benchmarks",
+     "limit": 100, "output": "/results/proxy"}
+
+JSON or YAML. Every mistake in it is one line that names the key, before a model is loaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mathcode_assets.evaluation import paper
+from mathcode_assets.evaluation.benchmarks import BENCHMARKS, DEFAULT_SHOTS, HARNESS, PROGRAM
+from mathcode_assets.evaluation.exemplars import EXEMPLARS
+
+MAX_SHOTS = min(len(exemplars) for exemplars in EXEMPLARS.values())
+
+
+class SpecError(ValueError):
+    """The specification cannot be used; one line that names the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """The model under test.
+
+    Attributes:
+        kind: hf (transformers, in this process), vllm (in this process), openai (a server's completions).
+        path: folder of the checkpoint; for a server the name it serves the model under.
+        base_url: of the server's API, e.g. http://127.0.0.1:8000/v1; no key is ever taken from here.
+        tokenizer: folder; for a server, to count its tokens. Default: the checkpoint's.
+        dtype: of the weights.
+        device: for hf.
+        batch_size: prompts at a time; for a server, requests at a time.
+        max_length: tokens of prompt and completion; None: the model's own.
+        add_bos_token: None: as the tokenizer does by itself. A model trained with a document's first token
+            should see it here too.
+    """
+
+    kind: Literal["hf", "vllm", "openai"] = "hf"
+    path: str
+    base_url: str | None = None
+    tokenizer: str | None = None
+    dtype: str = "bfloat16"
+    device: str = "cpu"
+    batch_size: int = 1
+    max_length: int | None = None
+    add_bos_token: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSpec:
+    """One evaluation.
+
+    Attributes:
+        model: what is measured.
+        tasks: names in BENCHMARKS, each once.
+        output: folder of result.json and items.jsonl.
+        data: folder of local files `<benchmark>.jsonl`; None: the hub.
+        limit: items of each benchmark, chosen by the seed; None: all.
+        n_shots: exemplars before each question; the paper's 4.
+        seed: of the choice of items and of the libraries. Decoding is greedy.
+        max_new_tokens: an upper bound for every benchmark; None: each one's own.
+        contaminated: file of JSON lines {benchmark, question_index}: items found in the training data.
+        paper_model: whose numbers of the paper stand beside ours.
+        label: name of the model in tables; empty: the last part of its path.
+        n_workers: comparisons of answers side by side.
+    """
+
+    model: ModelSpec
+    tasks: tuple[str, ...]
+    output: str
+    data: str | None = None
+    limit: int | None = None
+    n_shots: int = DEFAULT_SHOTS
+    seed: int = 0
+    max_new_tokens: int | None = None
+    contaminated: str | None = None
+    paper_model: str = paper.DEFAULT_MODEL
+    label: str = ""
+    n_workers: int = 2
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """How tables call the model."""
+        return self.label or self.model.path.rstrip("/").rpartition("/")[2]
+
+
+def load_spec(path: Path) -> EvaluationSpec:
+    """The specification of a JSON or YAML file; relative paths are relative to the file.
+
+    Raises:
+        SpecError: it cannot be read, or used.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            given = json.loads(text)
+        else:
+            import yaml  # a worker reads JSON and needs no YAML
+
+            given = yaml.safe_load(text)
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}") from error
+    except Exception as error:  # yaml's and json's errors have no common class
+        raise SpecError(f"{path}: not valid: {' '.join(str(error).split())}") from error
+    return resolved(parse_spec(given), folder=path.resolve().parent)
+
+
+def parse_spec(given: Any) -> EvaluationSpec:
+    """The specification of a mapping, checked.
+
+    Raises:
+        SpecError: a key is unknown, missing or of the wrong type, or values do not fit together.
+    """
+    spec: EvaluationSpec = _build(EvaluationSpec, given, "")
+    _check(spec)
+    return spec
+
+
+def spec_to_dict(spec: EvaluationSpec) -> dict[str, Any]:
+    """The specification as JSON values; `parse_spec` of it gives an equal one."""
+    values = dataclasses.asdict(dataclasses.replace(spec, lineage=dict(spec.lineage)))
+    return json.loads(json.dumps(values))
+
+
+def resolved(spec: EvaluationSpec, *, folder: Path) -> EvaluationSpec:
+    """The same with absolute paths. A model path that is no folder stays a repository id or a server's name."""
+
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else str(folder / Path(path).expanduser())
+
+    def local(path: str | None) -> str | None:
+        found = absolute(path)
+        return found if found is not None and Path(found).is_dir() else path
+
+    model = dataclasses.replace(
+        spec.model, path=local(spec.model.path) or spec.model.path, tokenizer=local(spec.model.tokenizer)
+    )
+    return dataclasses.replace(
+        spec,
+        model=model,
+        data=absolute(spec.data),
+        output=absolute(spec.output) or spec.output,
+        contaminated=absolute(spec.contaminated),
+    )
+
+
+def _check(spec: EvaluationSpec) -> None:
+    unknown = [task for task in spec.tasks if task not in BENCHMARKS]
+    if unknown or not spec.tasks:
+        raise SpecError(f"tasks: {', '.join(unknown) or 'none given'}; known are {', '.join(BENCHMARKS)}")
+    if len(set(spec.tasks)) != len(spec.tasks):
+        raise SpecError("tasks: one is given twice")
+    if not 0 <= spec.n_shots <= MAX_SHOTS:
+        raise SpecError(f"n_shots: wants 0 to {MAX_SHOTS}, got {spec.n_shots}")
+    for name, value in (("limit", spec.limit), ("max_new_tokens", spec.max_new_tokens)):
+        if value is not None and value < 1:
+            raise SpecError(f"{name}: wants at least 1, got {value}")
+    if spec.model.batch_size < 1 or spec.n_workers < 1:
+        raise SpecError("model.batch_size and n_workers: want at least 1")
+    if spec.paper_model not in paper.SCORES:
+        raise SpecError(f"paper_model: {spec.paper_model!r} is not one of {', '.join(paper.SCORES)}")
+    if not spec.model.path:
+        raise SpecError("model.path: is empty")
+    if spec.model.kind == "openai":
+        if not (spec.model.base_url or "").startswith(("http://", "https://")):
+            raise SpecError("model.base_url: wants the address of the server's API, e.g. http://127.0.0.1:8000/v1")
+        if spec.model.tokenizer is None:
+            raise SpecError("model.tokenizer: wants a folder; a server does not say how its tokens are counted")
+    elif spec.model.base_url is not None:
+        raise SpecError(f"model.base_url: has no meaning for kind {spec.model.kind}")
+
+
+def needs_data(spec: EvaluationSpec) -> bool:
+    """Whether any task reads items of ours, from `data` or the hub."""
+    return any(BENCHMARKS[task].kind != HARNESS for task in spec.tasks)
+
+
+def needs_sandbox(spec: EvaluationSpec) -> bool:
+    """Whether any task executes what the model wrote."""
+    return any(BENCHMARKS[task].kind == PROGRAM for task in spec.tasks)
+
+
+def _build(cls: Any, given: Any, where: str) -> Any:
+    if not isinstance(given, Mapping):
+        raise SpecError(f"{where or 'the file'}: wants a mapping")
+    hints = typing.get_type_hints(cls)
+    fields = {each.name: each for each in dataclasses.fields(cls)}
+    values = {}
+    for key, value in given.items():
+        name = f"{where}.{key}" if where else str(key)
+        if key not in fields:
+            raise SpecError(f"{name}: unknown key; known are {', '.join(fields)}")
+        values[key] = _value(hints[key], value, name)
+    for key, found in fields.items():
+        required = found.default is dataclasses.MISSING and found.default_factory is dataclasses.MISSING
+        if required and key not in values:
+            raise SpecError(f"{f'{where}.{key}' if where else key}: is missing")
+    return cls(**values)
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _value(arguments[0], value, name)
+    if origin is Literal:
+        if value not in arguments:
+            raise SpecError(f"{name}: wants one of {', '.join(arguments)}, got {value!r}")
+        return value
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, name)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise SpecError(f"{name}: wants a list")
+        return tuple(_value(arguments[0], item, f"{name}[{at}]") for at, item in enumerate(value))
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    wanted = Mapping if origin is not None else hint
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise SpecError(f"{name}: wants {getattr(wanted, '__name__', wanted)}, got {value!r}")
+    return value
