@@ -120,7 +120,7 @@ def _sandbox(config: VerificationConfig) -> SandboxConfig:
         n_workers=config.n_workers,
         tier=config.tier,
         preload=("mpmath", MODULE),
-        readable=(Path(mathcode_assets.__file__).resolve().parents[1],),
+        readable=(Path(mathcode_assets.__file__).resolve().parent,),
     )
 
 

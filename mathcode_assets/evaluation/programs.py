@@ -6,6 +6,7 @@ environment of its own and isolates nothing, so its command is meant for a throw
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -21,6 +22,8 @@ from mathcode_assets.evaluation.prompts import PROGRAM_STOPS, program_prompt
 _ENDS = (*PROGRAM_STOPS, "\n```", '\n"""')
 # Where the prompt began the function, the next definition or comment at the left margin ends it too, as Codex has it.
 _ENDS_OF_FUNCTION = (*_ENDS, "\nclass ", "\ndef ", "\n#")
+# Lines at the end of a completion that may be an unfinished function.
+MAX_LEFT_OUT = 60
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
@@ -30,7 +33,23 @@ def solution_of(item: Item, completion: str) -> str:
     if fenced and "def " in fenced[1]:
         preamble = item.question if item.entry_point and f"def {item.entry_point}" not in fenced[1] else ""
         return f"{preamble}\n{fenced[1]}\n"
-    return program_prompt(item) + cut(completion, is_continued=bool(item.entry_point)) + "\n"
+    # Asked for the rest of a function, some models write the whole of it once more.
+    is_whole = re.match(rf"\s*def {re.escape(item.entry_point)}\b", completion) if item.entry_point else True
+    text = completion.lstrip("\n") if is_whole else completion
+    return finished(program_prompt(item), cut(text, is_continued=not is_whole)) + "\n"
+
+
+def finished(prompt: str, completion: str) -> str:
+    """Both together without the last lines that do not parse: a completion may end in the middle of a function."""
+    lines = completion.split("\n")
+    for n_left_out in range(min(len(lines), MAX_LEFT_OUT)):
+        text = prompt + "\n".join(lines[: len(lines) - n_left_out])
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            continue
+        return text
+    return prompt + completion
 
 
 def cut(completion: str, *, is_continued: bool) -> str:

@@ -112,6 +112,8 @@ PROGRAMS = [
     (HUMAN, "    return 2 * n\n", VERIFIED),
     (HUMAN, "    return n + n\n\nprint(double('x'))\n", VERIFIED),
     (HUMAN, "    return n + 1\n", REFUTED),
+    (HUMAN, "\ndef double(n):\n    return n + n\n", VERIFIED),
+    (HUMAN, "    return n + n\n\ndef another(n):\n    return (n", VERIFIED),
     (HUMAN, "```python\ndef double(n):\n    return n * 2\n```\nIt doubles.", VERIFIED),
     (HUMAN, "    import sys; sys.exit(0)\n", REFUTED),
     (HUMAN, "    pass\nimport os\nos._exit(0)\n", REFUTED),
@@ -119,6 +121,7 @@ PROGRAMS = [
     (HUMAN, "", REFUTED),
     (BASIC, "def double(n):\n    return helper(n)\n\ndef helper(n):\n    return 2 * n\n", VERIFIED),
     (BASIC, "def double(n):\n    return 3 * n\n", REFUTED),
+    (BASIC, "def double(n):\n    return 2 * n\n\ndef more(n):\n    return sum(i for", VERIFIED),
     (BASIC, "this is no program", REFUTED),
 ]
 
