@@ -126,7 +126,7 @@ def _as_formula(latex: str) -> str:
 
 
 def _is_latex(result: str) -> bool:
-    return re.search(r"\\[A-Za-z]|[\^_]\{", result) is not None
+    return re.search(r"\\|\^|_\{", result) is not None
 
 
 def _fenced(computation: dict[str, Any]) -> str:

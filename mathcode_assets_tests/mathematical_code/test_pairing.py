@@ -115,3 +115,9 @@ def test_documents_in_another_order_are_noticed() -> None:
     rows = [computation(IDS[2], 0), computation(IDS[0], 0)]
     with pytest.raises(OutOfStep):
         list(paired(DOCUMENTS, table(*rows)))
+
+
+@pytest.mark.parametrize(("result", "shown"), [("41^2", "$41^2$"), ("x\\!+\\!1", "$x\\!+\\!1$"), ("3 cm", "3 cm")])
+def test_a_result_in_latex_stands_between_delimiters(result: str, shown: str) -> None:
+    (batch,) = paired(DOCUMENTS, table(computation(IDS[0], 0, result=result)))
+    assert f"**Result:** {shown}\n" in batch["text"][0].as_py()
