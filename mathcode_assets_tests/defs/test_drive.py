@@ -19,7 +19,10 @@ from mathcode_assets.storage.catalog import iter_manifests, open_catalog
 from mathcode_assets.storage.lake import Lake
 from mathcode_assets_tests.conftest import BuiltLake, drive
 
-MIXTURE = ("mixture/mathcode_pile", "mixture/data_card", "mixture/hub_dataset")
+# What is made of the whole pile, and so again with every change.
+MIXTURE = (
+    "mixture/mathcode_pile", "mixture/data_card", "mixture/hub_dataset", "tokens/mathcode_pile", "tokens/packed",
+)  # fmt: skip
 Rebuild = Callable[[], BuiltLake]
 
 
