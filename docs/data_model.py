@@ -26,7 +26,7 @@ TABLES = {
     "benchmark_item": ("read into `index/benchmarks`", "a question that must not be in the pile"),
     "label": ("read from the `labels` of a source", "a given label of one record"),
     "textbook_sketch": ("`attributes/textbooks_sketches`", "enough of a book to tell its editions"),
-    "tokens": ("written by `mathcode tokenize`", "a document as token ids"),
+    "tokens": ("`tokens/mathcode_pile`, and written by `mathcode tokenize`", "a document as token ids"),
     "packed_piece": ("beside the sequences of `mathcode pack`", "a piece of a document in a training sequence"),
     "textbook_edition": ("inside `index/textbook_editions`", "a book that is an edition of another"),
     "score": ("written by `mathcode evaluate`", "one model and one benchmark"),

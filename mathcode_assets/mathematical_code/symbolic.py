@@ -18,11 +18,11 @@ from mathcode_assets.latex.nodes import Call, Constant, LatexSyntaxError, Node, 
 from mathcode_assets.latex.parser import Formula, parse, unknown_letters
 from mathcode_assets.latex.spans import MathSpan, find_math
 from mathcode_assets.llm.generator import Completion, Request
+from mathcode_assets.mathematical_code.prompts import NO_COMPUTATIONS, PYTHON, titled_answer
 from mathcode_assets.mathematical_code.symbolic_program import write_program
 from mathcode_assets.mathematical_code.symbolic_rules import has_calculus, is_algebraic, is_computation, is_literal
 
 NAME = "symbolic@1"
-NO_COMPUTATIONS = "No computations."
 
 # An operand longer than this is a page of a proof, not a computation.
 MAX_OPERAND_CHARS = 1_500
@@ -94,11 +94,14 @@ def write_completion(computations: Sequence[SymbolicComputation]) -> str:
     if not computations:
         return NO_COMPUTATIONS
     return "\n\n".join(
-        f"### Computation {number}\n\n"
-        f"**Conditions needed:** {computation.conditions}\n\n"
-        f"**Computation expression:** ${computation.expression}$\n\n"
-        f"**Computation result:** ${computation.result}$\n\n"
-        f"**Python code:**\n```python\n{computation.code}\n```"
+        titled_answer(
+            number=number,
+            conditions=computation.conditions,
+            expression=computation.expression,
+            result=computation.result,
+            code=computation.code,
+            language=PYTHON,
+        )
         for number, computation in enumerate(computations, start=1)
     )
 
