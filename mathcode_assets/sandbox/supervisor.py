@@ -21,6 +21,7 @@ from typing import Any
 
 from mathcode_assets.sandbox import snippets as words
 from mathcode_assets.sandbox.launch import SCRATCH, Launch, SandboxUnavailable, end, launch, log_tail, sealed_file
+from mathcode_assets.sandbox.levels import level_for, levels_of
 from mathcode_assets.sandbox.program import UNCAUGHT, UNCAUGHT_MEMORY, UNCAUGHT_REFUSAL
 from mathcode_assets.sandbox.snippets import OCTAVE, PYTHON, Execution, Limits, Snippet
 
@@ -96,9 +97,11 @@ class Worker:
         # address space where it is ready.
         self.pidfds: dict[int, socket.socket] = {}
         self._base_bytes: dict[socket.socket, int] = {}
-        self._preloaded = {name.partition(".")[0] for name in preload}
+        self._levels = levels_of(preload)
         self.start_deadline = time.monotonic() + START_S
-        self.launched: Launch = launch(tier, limits=limits, preload=preload, readable=readable, language=language)
+        self.launched: Launch = launch(
+            tier, limits=limits, levels=self._levels, readable=readable, language=language
+        )
         self.controls = self.launched.controls
 
     @property
@@ -120,8 +123,7 @@ class Worker:
         Raises:
             OSError: the worker is gone.
         """
-        is_plain = not any(name in job.snippet.code for name in self._preloaded)
-        control = self.controls[0 if is_plain else -1]
+        control = self.controls[level_for(job.snippet.code, self._levels)]
         job.attempts += 1
         self._n_runs += 1
         reads, writes = [], []
