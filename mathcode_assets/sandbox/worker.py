@@ -7,8 +7,8 @@ which each fork runs; see `octave.py`.
 
 CONTROL is a SOCK_SEQPACKET socket. A request is a JSON message with four descriptors (source, stdin, stdout, stderr).
 Answers are JSON messages: `starting` (with a pidfd of this process) and `ready` or `unready`, then for each request
-`started` (with a pidfd of the child) and `done` (its wait status), or `failed`: the child could not be confined, and
-the snippet was not started.
+`started` (with a pidfd of the child; only where it runs for more than some milliseconds) and `done` (its wait status),
+or `failed`: the child could not be confined, and the snippet was not started.
 LIFELINE is a pidfd of the supervisor: when it is gone, so are we.
 """
 
@@ -40,7 +40,7 @@ operator random re statistics string textwrap time typing
 """
 MESSAGE_BYTES = 4096
 POLL_MS = 1000
-# How often the private directory of the second tier is looked through.
+# After this a snippet is reported as started, and so often the private directory of the second tier is looked through.
 WATCH_MS = 10
 # The words of snippets.py, which this script does without.
 TIMEOUT, OUTPUT_LIMIT = "timeout", "output_limit"
@@ -178,7 +178,6 @@ def run_one(control: socket.socket, lifeline: int, config: Config, request: Conf
     pidfd = os.pidfd_open(child)
     if init:
         confinement.leave_pid_namespace()
-    send(control, {"started": True}, pidfd)
     for fd in fds:
         os.close(fd)
     start = time.monotonic()
@@ -207,11 +206,17 @@ def wait_for(pidfd: int, control: socket.socket, lifeline: int, config: Config, 
     poller.register(control, 0)  # reports a closed socket only
     deadline = time.monotonic() + config["wall_s"]
     ended: tuple[str, str] | None = None
+    is_told = False
+    patience_ms = WATCH_MS
     while True:
         left_ms = max(0, math.ceil((deadline - time.monotonic()) * 1000))
-        ready = {fd for fd, _ in poller.poll(left_ms if config["namespaces"] else min(left_ms, WATCH_MS))}
+        ready = {fd for fd, _ in poller.poll(min(left_ms, patience_ms))}
         if pidfd in ready:
             return ended
+        if not ready and not is_told:
+            send(control, {"started": True}, pidfd)
+            is_told = True
+            patience_ms = left_ms if config["namespaces"] else WATCH_MS
         if ready:
             ended = (TIMEOUT, "the supervisor is gone")
         elif time.monotonic() >= deadline:
