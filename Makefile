@@ -12,18 +12,17 @@ STAMP := $(VENV)/.installed
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-sample: install  ## build the embedded sample's MathCode-Pile into ./lake
+sample: install  ## build the embedded sample's MathCode-Pile into ./lake, train a tiny model on it and score it
 	$(BIN)/mathcode sample --output $(LAKE)
 
 test: install  ## the default test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not train and not evaluation"
 
 test-slow: install  ## the tests that build whole lakes or read all of ../shared/data
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
-test-training: install  ## the tests that train, in .venv-train (2.4 GB)
-	PYTHON=$(PYTHON) infra/training/install.sh .venv-train
-	.venv-train/bin/python -m pytest -n 2 --dist loadfile mathcode_assets_tests/training
+test-training: install  ## the tests that train and score real models
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(train or evaluation) and not slow"
 
 check: install  ## lint, import rules, types
 	$(BIN)/ruff check .
@@ -39,15 +38,13 @@ ui: install  ## the Dagster UI on the lake of `make sample`, at 127.0.0.1:3000
 readme: install  ## make the printed blocks of README.md and docs/ anew
 	$(BIN)/python -m docs.refresh_readme
 
-install: $(STAMP)  ## the environment in .venv
+install: $(STAMP)  ## the environment in .venv (2.9 GB)
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 or newer: apt-get install python3.11 python3.11-venv, or make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python has no venv module: apt-get install python3.11-venv" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	PYTHON=$(PYTHON) infra/install_environment.sh $(VENV) dev
 	infra/install_system_packages.sh
 	touch $(STAMP)
 

@@ -119,7 +119,7 @@ def interpreter(given: str | None) -> str:
         return named
     if importlib.util.find_spec("lm_eval") is None:
         raise UsageError(
-            f"lm-eval is not installed here: sh infra/evaluation/install.sh DIR, then --python DIR/bin/python "
+            f"lm-eval is not installed here: infra/install_environment.sh DIR eval, then --python DIR/bin/python "
             f"or {PYTHON_VARIABLE}"
         )
     return sys.executable

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,9 +42,9 @@ LlamaForCausalLM(config).save_pretrained(sys.argv[1])
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    found = os.environ.get("MATHCODE_EVALUATION_PYTHON", "")
-    if not Path(found).is_file():
-        pytest.skip("no environment with lm-eval: set MATHCODE_EVALUATION_PYTHON (sh infra/evaluation/install.sh DIR)")
+    found = os.environ.get("MATHCODE_EVALUATION_PYTHON") or (sys.executable if find_spec("lm_eval") else "")
+    if not found:
+        pytest.skip("lm-eval is not installed: infra/install_environment.sh DIR eval, MATHCODE_EVALUATION_PYTHON")
     return found
 
 
