@@ -1,34 +1,38 @@
 """When training is requested, and when it is not: the condition over reported events, and over the real graph.
 
 The small graph has the shape of the real one: shards with a check each, a pile of all of them, sequences
-packed from the pile, a checkpoint. Everything it is told comes from a run of its own, as in production: the
-events that tests usually report share one empty run id, and then checks never grow old.
+packed from the pile, a checkpoint.
 """
 
 from __future__ import annotations
 
-import time
-import uuid
+import json
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluation,
-    AssetCheckEvaluationTargetMaterializationData,
-)
-from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
-from dagster._core.events import StepMaterializationData
+from dagster import DagsterEventType, DagsterRunStatus
+from dagster._core.definitions.freshness import FreshnessState
 
+from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK
 from mathcode_assets.defs.automation import train_when
+from mathcode_assets.defs.graph import CORPUS, lineage
+from mathcode_assets.defs.resources import WorkspaceResource
+from mathcode_assets.defs.training_gate import LINEAGE as REAL_LINEAGE
+from mathcode_assets.defs.training_gate import PACKED_KEY, PILE_KEY, TRAIN_WHEN, require_current
+from mathcode_assets_tests.defs.reported import Made, report, report_checked, report_freshness, report_made
+from mathcode_assets_tests.defs.test_automation import NEW_QUESTION, QUESTION, WATCHED, Daemon
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shards")
 SOURCE, CLEAN, PILE, PACKED, CHECKPOINT = (
     dg.AssetKey(key.split("/")) for key in ("source/web", "clean/web", "mixture/pile", "tokens/packed", "checkpoint/m")
 )
+REAL_CHECKPOINT = dg.AssetKey(["checkpoint", "m"])
 LINEAGE = ["clean/web", "mixture/pile", "tokens/packed"]
 CHECK = "holds"
 
@@ -69,7 +73,7 @@ class Gate:
     def __init__(self) -> None:
         self.instance = dg.DagsterInstance.ephemeral()
         self.cursor: Any = None
-        self.made_last: dict[tuple[dg.AssetKey, str | None], tuple[int, str]] = {}
+        self.made_last: dict[tuple[dg.AssetKey, str | None], Made] = {}
 
     def tick(self) -> bool:
         result = dg.evaluate_automation_conditions(DEFINITIONS, instance=self.instance, cursor=self.cursor)
@@ -77,37 +81,15 @@ class Gate:
         assert result.total_requested in (0, 1)
         return result.total_requested == 1
 
-    def report(self, event_type: DagsterEventType, data: Any, run_id: str, step: str | None = None) -> int:
-        event = DagsterEvent(event_type.value, "job", step_key=step, event_specific_data=data)
-        self.instance.report_dagster_event(event, run_id)
-        return self.instance.event_log_storage.get_maximum_record_id() or 0
-
     def made(self, key: dg.AssetKey, version: str, shard: str | None = None, *, passed: bool | None = True) -> None:
-        """A run that made this version; `passed` of its check, None for a check that has not run (or is not there)."""
-        run_id = str(uuid.uuid4())
-        tags = {"dagster/data_version": version}
-        made = dg.AssetMaterialization(asset_key=key, partition=shard, tags=tags)
-        data = StepMaterializationData(made)
-        self.made_last[key, shard] = (self.report(DagsterEventType.ASSET_MATERIALIZATION, data, run_id), run_id)
+        """A run that made this version; `passed` of its check, None for a check that has not run."""
+        self.made_last[key, shard] = report_made(self.instance, key, version, shard)
         if passed is not None and key in (CLEAN, PILE):
             self.checked(key, passed, shard)
 
     def checked(self, key: dg.AssetKey, passed: bool, shard: str | None = None) -> None:
         """A run of the check on what was made last."""
-        storage_id, run_id = self.made_last[key, shard]
-        target = AssetCheckEvaluationTargetMaterializationData(
-            storage_id=storage_id, run_id=run_id, timestamp=time.time()
-        )
-        found = AssetCheckEvaluation(
-            asset_key=key,
-            check_name=CHECK,
-            passed=passed,
-            metadata={},
-            target_materialization_data=target,
-            blocking=True,
-            partition=shard,
-        )
-        self.report(DagsterEventType.ASSET_CHECK_EVALUATION, found, str(uuid.uuid4()))
+        report_checked(self.instance, key, CHECK, self.made_last[key, shard], passed=passed, partition=shard)
 
     def observed(self, version: str, shard: str) -> None:
         self.instance.report_runless_asset_event(
@@ -115,10 +97,7 @@ class Gate:
         )
 
     def fresh(self, state: FreshnessState = FreshnessState.PASS) -> None:
-        change = FreshnessStateChange(
-            key=PILE, new_state=state, previous_state=FreshnessState.UNKNOWN, state_change_timestamp=time.time()
-        )
-        self.instance._report_runless_asset_event(change)  # what Dagster's freshness daemon calls
+        report_freshness(self.instance, PILE, state)
 
     def packed(self, version: str) -> None:
         """The pile and what is packed from it."""
@@ -138,9 +117,8 @@ class Gate:
         if version is None:
             self.instance.report_run_failed(run)
             return
-        made = dg.AssetMaterialization(CHECKPOINT, tags={"dagster/data_version": version})
-        self.report(DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(made), run.run_id)
-        self.report(DagsterEventType.RUN_SUCCESS, None, run.run_id)
+        report_made(self.instance, CHECKPOINT, version, run_id=run.run_id)
+        report(self.instance, DagsterEventType.RUN_SUCCESS, None, run.run_id)
 
     def trained(self, version: str) -> None:
         self.finish(self.start(CHECKPOINT), version)
@@ -346,3 +324,172 @@ def test_a_pile_that_was_there_before_the_condition_is_trained_on() -> None:
         gate.fresh()
         gate.packed("1")
         assert [gate.tick() for _ in range(3)] == [True, False, False]
+
+
+@dg.asset(key=REAL_CHECKPOINT, deps=[dg.AssetKey(PACKED_KEY.split("/"))], automation_condition=TRAIN_WHEN)
+def _stand_in(context, workspace: WorkspaceResource) -> dg.MaterializeResult:  # type: ignore[no-untyped-def]
+    """What training has to do before it trains."""
+    version = require_current(workspace.open(), PACKED_KEY, instance=context.instance)
+    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata={"corpus": version})
+
+
+class TrainingDaemon(Daemon):
+    """The real graph over code shards and benchmarks, with a checkpoint that only asks whether it may be trained."""
+
+    watched = (
+        *WATCHED,
+        *(asset for asset in CORPUS if asset.key.startswith("tokens/")),
+        SimpleNamespace(key="/".join(REAL_CHECKPOINT.path), asset_key=REAL_CHECKPOINT),
+    )
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.definitions = dg.Definitions.merge(self.definitions, dg.Definitions(assets=[_stand_in]))
+        self.job = self.definitions.resolve_implicit_global_asset_job_def()
+
+    def trained_on(self) -> list[str]:
+        """The version of each training, oldest first."""
+        found = self.instance.fetch_materializations(REAL_CHECKPOINT, limit=100, ascending=True)
+        events = (record.asset_materialization for record in found.records)
+        return [str(event.metadata["corpus"].value) for event in events if event is not None]
+
+    def packed(self) -> str:
+        table = self.folder / "lake" / "tokens" / "packed" / "all" / "manifest.json"
+        return str(json.loads(table.read_text())["data_version"])
+
+    def until_training_is_requested(self) -> None:
+        """Run what the ticks ask for up to the tick that asks for training, which is not run."""
+        self.observe()
+        for _ in range(12):
+            requests = self.tick()
+            if "checkpoint/m" in requests:
+                assert set(requests) == {"checkpoint/m"}
+                return
+            for asset in self.watched:
+                for partition in sorted(requests.get(asset.key, ())):
+                    self.run(asset.key, None if partition == "None" else partition)
+        raise AssertionError("training was not requested")
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> TrainingDaemon:
+    """Two shards and a benchmark, built to the packed sequences by the conditions, and trained on once."""
+    daemon = TrainingDaemon(tmp_path_factory.mktemp("settled"))
+    daemon.code("a", "print(sympy.integrate('x**2'))", "print(sympy.factorint(91))")
+    daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.factorint(92))")
+    daemon.benchmark("garden", QUESTION)
+    daemon.tick()
+    daemon.settle()
+    report_freshness(daemon.instance, dg.AssetKey(PILE_KEY.split("/")), FreshnessState.PASS)
+    daemon.promote_tokenizer()
+    daemon.settle()
+    assert daemon.failures == []
+    assert daemon.trained_on() == [daemon.packed()]
+    daemon.instance.dispose()
+    return daemon
+
+
+@pytest.fixture
+def daemon(settled: TrainingDaemon, tmp_path: Path) -> Iterator[TrainingDaemon]:
+    """A copy of the settled state, to change."""
+    shutil.copytree(settled.folder, tmp_path / "copy")
+    daemon = TrainingDaemon(tmp_path / "copy")
+    daemon.cursor = settled.cursor
+    with daemon.instance:
+        yield daemon
+
+
+class TestTheRealGraph:
+    def test_trains_again_when_a_shard_changed_and_only_then(self, daemon: TrainingDaemon) -> None:
+        before = daemon.trained_on()
+        assert daemon.settle() == {}
+        daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
+        daemon.settle()
+        assert daemon.failures == []
+        assert daemon.trained_on() == [*before, daemon.packed()]
+        assert daemon.packed() not in before
+
+    def test_does_not_train_when_a_change_ends_before_the_pile(self, daemon: TrainingDaemon) -> None:
+        before = daemon.trained_on()
+        daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.factorint(92))")
+        path = daemon.folder / "code" / "b.jsonl"
+        path.write_text(path.read_text() + json.dumps({"id": "dropped", "content": "print(1)\n"}) + "\n")
+        asked = daemon.settle()
+        assert "filtered/code_python" in asked
+        assert daemon.trained_on() == before
+
+    def test_trains_without_what_was_removed(self, daemon: TrainingDaemon) -> None:
+        before = daemon.trained_on()
+        (daemon.folder / "code" / "a.jsonl").unlink()
+        daemon.settle()
+        assert daemon.failures == []
+        assert daemon.trained_on() == [*before, daemon.packed()]
+
+    def test_trains_once_after_a_promotion_that_changed_the_pile(self, daemon: TrainingDaemon) -> None:
+        daemon.code("b", "print(sympy.integrate('tanh(x)**3 + cosh(x)'))" * 20)
+        daemon.settle()
+        before = daemon.trained_on()
+        assert len(before) == 2
+        daemon.promote_tokenizer()
+        daemon.settle()
+        assert daemon.failures == []
+        assert daemon.trained_on() == [*before, daemon.packed()]
+
+    def test_does_not_train_while_a_leaky_shard_withholds_the_pile(self, daemon: TrainingDaemon) -> None:
+        before = daemon.trained_on()
+        daemon.code("leak", f'print("""{QUESTION}""")', f'note = """\n{QUESTION}\n"""')
+        daemon.settle()
+        assert daemon.failures == ["attributes/contamination/code_python[leak]"]
+        assert daemon.trained_on() == before
+        (daemon.folder / "code" / "leak.jsonl").unlink()
+        daemon.code("c", "print(sympy.divisors(28))")
+        daemon.settle()
+        assert daemon.trained_on() == [*before, daemon.packed()]
+
+    @pytest.mark.parametrize("what", ["source changed", "source removed", "new benchmark"])
+    def test_withholds_training_from_what_changed_since_the_request(self, daemon: TrainingDaemon, what: str) -> None:
+        before = daemon.trained_on()
+        daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
+        daemon.until_training_is_requested()
+        stale = daemon.packed()
+        # Nobody has observed it yet, so no condition can know.
+        if what == "source changed":
+            daemon.code("a", "print(sympy.integrate('x**5'))")
+        elif what == "source removed":
+            (daemon.folder / "code" / "a.jsonl").unlink()
+        else:
+            daemon.benchmark("ferry", NEW_QUESTION)
+        daemon.run("checkpoint/m", None)
+        assert daemon.failures == ["checkpoint/m[None]"]
+        assert daemon.trained_on() == before
+        daemon.settle()
+        assert daemon.trained_on() == [*before, daemon.packed()]
+        assert (daemon.packed() == stale) == (what == "new benchmark")  # a benchmark that is nowhere in the pile
+
+    def test_withholds_training_from_a_check_that_turned_red_since_the_request(self, daemon: TrainingDaemon) -> None:
+        before = daemon.trained_on()
+        daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
+        daemon.until_training_is_requested()
+        clean = dg.AssetKey(["clean", "code_python"])
+        made = latest_made(daemon.instance, clean, "a")
+        report_checked(daemon.instance, clean, RESIDUAL_CHECK, made, passed=False, partition="a")
+        daemon.run("checkpoint/m", None)
+        assert daemon.failures == ["checkpoint/m[None]"]
+        assert "checkpoint/m" not in daemon.settle()
+        assert daemon.trained_on() == before
+        report_checked(daemon.instance, clean, RESIDUAL_CHECK, made, passed=True, partition="a")
+        daemon.settle()
+        assert daemon.trained_on() == [*before, daemon.packed()]
+
+
+def latest_made(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> Made:
+    """The latest materialization of a partition."""
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[partition]), limit=1).records
+    return Made(records[0].storage_id, records[0].run_id)
+
+
+def test_every_blocking_check_above_is_in_the_lineage_of_the_gate() -> None:
+    checked = {asset.key for asset in lineage(PACKED_KEY) if any(c.blocking for c in asset.checks)}
+    assert checked <= set(REAL_LINEAGE)
+    assert {"raw/cc_en", "index/benchmarks", "clean/translated_cc_en_math", PILE_KEY} <= checked
+    assert not [key for key in REAL_LINEAGE if key.startswith("promoted/")]
