@@ -75,9 +75,7 @@ def train_when(pile: str, lineage: Sequence[str]) -> dg.AutomationCondition[dg.A
     ).with_label("the pile changed, is fresh and settled, and every blocking check above it passed")
 
 
-def _any_of(
-    keys: Sequence[str], condition: dg.AutomationCondition[dg.AssetKey]
-) -> dg.AutomationCondition[dg.AssetKey]:
+def _any_of(keys: Sequence[str], condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
     """True if the condition holds for any of the assets, in any partition."""
     first, *rest = (_AC.asset_matches(dg.AssetKey(key.split("/")), condition) for key in keys)
     return reduce(operator.or_, rest, first)

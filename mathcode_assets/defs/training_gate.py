@@ -18,9 +18,7 @@ from mathcode_assets.defs.graph import PROMOTED, lineage
 
 # Promoted models are left out: they are in use until a person promotes others, and then what was scored by
 # the old ones is behind.
-LINEAGE: tuple[str, ...] = tuple(
-    asset.key for asset in lineage(PACKED_KEY) if not asset.key.startswith(PROMOTED)
-)
+LINEAGE: tuple[str, ...] = tuple(asset.key for asset in lineage(PACKED_KEY) if not asset.key.startswith(PROMOTED))
 
 TRAIN_WHEN = train_when(PILE_KEY, LINEAGE)
 SCORE_WHEN = BUILD_WHEN_CHANGED

@@ -73,7 +73,7 @@ class LakeSnapshot(Lake):
     def is_current(self, table: Table, recipe: Recipe) -> bool:
         """As `Lake.is_current`."""
         try:
-            manifest = table.find_manifest()
+            manifest = self.table(table.key, table.partition).find_manifest()
         except ManifestError:
             return False
         return manifest is not None and manifest.recipe.fingerprint == recipe.fingerprint and self.is_whole(table)
@@ -84,7 +84,7 @@ class LakeSnapshot(Lake):
         Raises:
             NotPublished: nothing is published there.
         """
-        manifest = table.manifest()
+        manifest = self.table(table.key, table.partition).manifest()
         return all(
             self._seen.sizes.get((table.location / file.name).path) == file.size_bytes for file in manifest.files
         )

@@ -53,7 +53,7 @@ PILE_KEY = "mixture/mathcode_pile"
 CARD_KEY = "mixture/data_card"
 EXPORT_KEY = "mixture/hub_dataset"
 # Common Crawl appears about monthly: a pile that was not made again for longer has missed a release, or whatever
-# observes the sources has stopped. Making it again is a matter of seconds where nothing changed.
+# observes the sources has stopped. Making it again only reads it where nothing changed.
 PILE_FRESH_DAYS = 35
 CLEAN_SOURCES = {f"clean/{component.name}": component.source for component in COMPONENT_TABLES}
 
