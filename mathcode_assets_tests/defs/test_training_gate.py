@@ -409,6 +409,7 @@ class TestTheRealGraph:
         assert daemon.trained_on() == [*before, daemon.packed()]
         assert daemon.packed() not in before
 
+    @pytest.mark.slow
     def test_does_not_train_when_a_change_ends_before_the_pile(self, daemon: TrainingDaemon) -> None:
         before = daemon.trained_on()
         daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.factorint(92))")
@@ -418,6 +419,7 @@ class TestTheRealGraph:
         assert "filtered/code_python" in asked
         assert daemon.trained_on() == before
 
+    @pytest.mark.slow
     def test_trains_without_what_was_removed(self, daemon: TrainingDaemon) -> None:
         before = daemon.trained_on()
         (daemon.folder / "code" / "a.jsonl").unlink()
@@ -425,6 +427,7 @@ class TestTheRealGraph:
         assert daemon.failures == []
         assert daemon.trained_on() == [*before, daemon.packed()]
 
+    @pytest.mark.slow
     def test_trains_once_after_a_promotion_that_changed_the_pile(self, daemon: TrainingDaemon) -> None:
         daemon.code("b", "print(sympy.integrate('tanh(x)**3 + cosh(x)'))" * 20)
         daemon.settle()
@@ -435,6 +438,7 @@ class TestTheRealGraph:
         assert daemon.failures == []
         assert daemon.trained_on() == [*before, daemon.packed()]
 
+    @pytest.mark.slow
     def test_does_not_train_while_a_leaky_shard_withholds_the_pile(self, daemon: TrainingDaemon) -> None:
         before = daemon.trained_on()
         daemon.code("leak", f'print("""{QUESTION}""")', f'note = """\n{QUESTION}\n"""')
@@ -446,7 +450,14 @@ class TestTheRealGraph:
         daemon.settle()
         assert daemon.trained_on() == [*before, daemon.packed()]
 
-    @pytest.mark.parametrize("what", ["source changed", "source removed", "new benchmark"])
+    @pytest.mark.parametrize(
+        "what",
+        [
+            "source changed",
+            pytest.param("source removed", marks=pytest.mark.slow),
+            pytest.param("new benchmark", marks=pytest.mark.slow),
+        ],
+    )
     def test_withholds_training_from_what_changed_since_the_request(self, daemon: TrainingDaemon, what: str) -> None:
         before = daemon.trained_on()
         daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
