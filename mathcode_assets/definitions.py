@@ -16,30 +16,14 @@ from typing import Any
 
 import dagster as dg
 
-from mathcode_assets.defs.assets import (
-    clean,
-    code,
-    contamination,
-    duplicates,
-    mixture,
-    models,
-    raw,
-    sources,
-    synthetic,
-    textbooks,
-    tokens,
-    translated,
-    web,
-)
+from mathcode_assets.defs.assets import clean, duplicates, mixture, sources
+from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.sample import sample_dir
 
-_MODULES = (
-    raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, translated, mixture, tokens,
-)  # fmt: skip
-LAKE_ASSETS: list[LakeAsset] = [asset for module in _MODULES for asset in module.ASSETS]
+LAKE_ASSETS: list[LakeAsset] = [*CORPUS]
 
 
 def build_definitions(

@@ -7,6 +7,10 @@ of the same bytes; and a check that has not run yet must count as not passed.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
+from functools import reduce
+
 import dagster as dg
 
 _AC = dg.AutomationCondition
@@ -40,3 +44,38 @@ def build_when_settled(*inputs_of_inputs: str) -> dg.AutomationCondition[dg.Asse
         & ~_AC.any_deps_match(under_way)
         & CHECKS_PASSED
     ).with_label("an input's data changed, nothing above is under way, and blocking checks passed")
+
+
+def train_when(pile: str, lineage: Sequence[str]) -> dg.AutomationCondition[dg.AssetKey]:
+    """The gate of training, for an asset that depends on the packed sequences.
+
+    Wanted once an input's data changed (or nothing was ever trained), and granted when the pile is within its
+    freshness policy and nothing that it is made from is under way, behind its own inputs, or has a blocking
+    check that is anything but passed. A request uses the wish up; a change in the very tick of the request
+    does not count as used. The asset still has to ask storage: `currency.require_current`. Where that
+    withheld it (or training failed), the wish is renewed as soon as something of the lineage is made or
+    checked again, for that may have been what was missing.
+
+    Args:
+        pile: key of the asset whose freshness policy counts.
+        lineage: keys of all assets that the input is made from, and the input's own.
+    """
+    changed = _AC.any_deps_match(_AC.data_version_changed())
+    moved = _any_of(lineage, _AC.newly_updated() | _AC.any_checks_match(_AC.newly_updated(), blocking_only=True))
+    wanted = _AC.newly_missing() | changed | (_AC.execution_failed() & moved)
+    red = _AC.any_checks_match(~_AC.check_passed(), blocking_only=True)
+    unsettled = _any_of(lineage, _AC.in_progress() | _AC.will_be_requested() | _BEHIND | red)
+    return (
+        # Not `since_last_handled`: it forgets what changed while the training before was under way.
+        wanted.since(_AC.newly_requested() & ~changed).with_label("not trained on what is there now")
+        & ~_AC.any_deps_missing()
+        & ~_AC.in_progress()
+        & ~unsettled.with_label("something above is under way, behind its inputs, or not checked")
+        & _AC.asset_matches(dg.AssetKey(pile.split("/")), _AC.freshness_passed())
+    ).with_label("the pile changed, is fresh and settled, and every blocking check above it passed")
+
+
+def _any_of(keys: Sequence[str], condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
+    """True if the condition holds for any of the assets, in any partition."""
+    first, *rest = (_AC.asset_matches(dg.AssetKey(key.split("/")), condition) for key in keys)
+    return reduce(operator.or_, rest, first)

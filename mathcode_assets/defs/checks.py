@@ -160,7 +160,7 @@ def contaminated_share_outcome(workspace: Workspace, table: Table, source: str) 
         if not passed
         else ""
     )
-    matches = _worst_matches(table)
+    matches = _worst_matches(table) if n_contaminated else []
     return Outcome(
         passed=passed,
         description=counts + advice,

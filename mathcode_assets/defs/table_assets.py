@@ -116,6 +116,7 @@ class LakeAsset:
     checks: Sequence[TableCheck] = ()
     kinds: frozenset[str] = frozenset()
     automation: dg.AutomationCondition[Any] | None = None
+    freshness: dg.FreshnessPolicy | None = None
     preview: Preview | None = None
     publishes: Sequence[str] = ()  # keys of other tables that its step publishes
     separate_checks: Sequence[str] = ()  # blocking checks that are Dagster ops of their own
@@ -182,6 +183,7 @@ class LakeAsset:
             owners=[OWNER],
             metadata={**_code_reference(self.build), **_columns(self.schema), "table": self.key},
             automation_condition=self.automation,
+            freshness_policy=self.freshness,
             code_version=None,
             check_specs=[
                 dg.AssetCheckSpec(

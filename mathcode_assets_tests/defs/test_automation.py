@@ -58,6 +58,8 @@ def partitions_read_once(instance: dg.DagsterInstance) -> Iterator[None]:
 class Daemon:
     """Observes the sources, evaluates all conditions, and runs what they ask for, until they ask for nothing."""
 
+    watched: Sequence[Any] = WATCHED  # in the order of the graph; each has a `key` and an `asset_key`
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("code", "benchmarks"):
@@ -109,13 +111,13 @@ class Daemon:
             self.failures.append(f"{key}[{partition}]")
 
     def tick(self) -> Requests:
-        selection = dg.AssetSelection.assets(*(asset.asset_key for asset in WATCHED))
+        selection = dg.AssetSelection.assets(*(asset.asset_key for asset in self.watched))
         with partitions_read_once(self.instance):
             result = dg.evaluate_automation_conditions(
                 self.definitions, instance=self.instance, cursor=self.cursor, asset_selection=selection
             )
             self.cursor = result.cursor
-        asked = {asset.key: result.get_requested_partitions(asset.asset_key) for asset in WATCHED}
+        asked = {asset.key: result.get_requested_partitions(asset.asset_key) for asset in self.watched}
         return {key: {str(partition) for partition in partitions} for key, partitions in asked.items() if partitions}
 
     def settle(self, ticks: int = 12) -> Requests:
@@ -126,7 +128,7 @@ class Daemon:
             requests = self.tick()
             if not requests:
                 return asked
-            for asset in WATCHED:  # in the order of the graph
+            for asset in self.watched:  # in the order of the graph
                 for partition in sorted(requests.get(asset.key, ())):
                     self.run(asset.key, None if partition == "None" else partition)
             for key, partitions in requests.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,9 @@ GROUP = "mixture"
 PILE_KEY = "mixture/mathcode_pile"
 CARD_KEY = "mixture/data_card"
 EXPORT_KEY = "mixture/hub_dataset"
+# Common Crawl appears about monthly: a pile that was not made again for longer has missed a release, or whatever
+# observes the sources has stopped. Making it again only reads it where nothing changed.
+PILE_FRESH_DAYS = 35
 CLEAN_SOURCES = {f"clean/{component.name}": component.source for component in COMPONENT_TABLES}
 
 
@@ -119,6 +123,7 @@ def _pile_rows(workspace: Workspace, partition: str) -> int:
     checks=[rows_add_up(PILE_DOCUMENT, _pile_rows), LICENCE_KNOWN, TOKEN_BUDGET],
     kinds=frozenset({"parquet"}),
     automation=build_when_settled(),
+    freshness=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=PILE_FRESH_DAYS)),
     preview=document_preview,
     separate_checks=[RESIDUAL_CHECK],
 )
