@@ -355,7 +355,7 @@ def _message_reader(
     if way == FROM_FILE:
         folder = Path(spec.output)
         folder.mkdir(parents=True, exist_ok=True)
-        return dg.PipesFileMessageReader(str(folder / f"messages-{context.run_id}.jsonl"))
+        return dg.PipesFileMessageReader(str(folder / f"messages-{context.run.run_id}.jsonl"))
     package = "dagster_ray" if way == FROM_JOB_LOG else "dagster_aws"
     if importlib.util.find_spec(package) is None:
         raise SourcesFileError(f"{where(workspace)}.messages: {way} needs the package {package.replace('_', '-')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -30,13 +31,21 @@ from mathcode_assets.defs.assets.checkpoint import (
 from mathcode_assets.defs.assets.tokens import PACKED_KEY
 from mathcode_assets.defs.launching import LiveMetrics
 from mathcode_assets.defs.workspace import Withheld
-from mathcode_assets.training.launchers import TOKEN_VARIABLE, processes_with
+from mathcode_assets.training.launchers import TOKEN_VARIABLE, Follower, processes_with
 from mathcode_assets.training.model import STAMP_FILE
 from mathcode_assets.training.run_folder import RunFolder, read_metrics
 from mathcode_assets_tests.defs.training_lake import STEPS, TrainingLake, publish, settings
 from mathcode_assets_tests.training.jobs import PATIENCE_S
+from mathcode_assets_tests.training.ray_cluster import ray_cluster
 
 REPOSITORY = Path(__file__).parents[2]
+MISSING = [name for name in launching.NEEDED if importlib.util.find_spec(name) is None]
+
+
+def trains(test: Any) -> Any:
+    """Mark what starts workers; skipped, saying so, where they could not run."""
+    reason = f"training needs {', '.join(MISSING)}: pip install 'mathcode-assets[train]'"
+    return pytest.mark.train(pytest.mark.skipif(bool(MISSING), reason=reason)(test))
 
 
 @pytest.fixture(autouse=True)
@@ -84,11 +93,17 @@ def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launching, "_launcher", refuse)
 
 
-@pytest.mark.train
+@trains
 class TestTraining:
     def test_the_model_is_published_with_its_lineage_and_without_optimizer_states(self, trained: TrainingLake) -> None:
         names = sorted(file.name.split("/", 1)[1] for file in trained.table.manifest().files)
-        model = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+        model = [
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        ]
         assert names == sorted([*model, STAMP_FILE, SUMMARY_FILE])
         summary = trained.summary
         assert summary["steps"] == STEPS and len(summary["loss_curve"]) == STEPS
@@ -160,6 +175,7 @@ class TestTraining:
         assert "exit status 1, SpecError: model: has a vocabulary of 50" in description
         assert "Traceback" in event.step_failure_data.user_failure_data.metadata["log"].value  # type: ignore[operator]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
     def test_a_cancelled_run_leaves_no_process(self, lake: TrainingLake, how: signal.Signals) -> None:
         lake.configure(settings(job={"duration": {"steps": 100_000}}))
@@ -170,6 +186,74 @@ class TestTraining:
             process.send_signal(how)
         assert process.returncode != 0
         assert processes_with(tokens.pop()) == []
+
+
+@trains
+@pytest.mark.slow
+class TestPipes:
+    """Metrics through Pipes alone: the file that the launchers follow is not looked at."""
+
+    @pytest.fixture(autouse=True)
+    def pipes_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Follower, "poll", lambda self: None)
+
+    def test_from_a_file(self, lake: TrainingLake) -> None:
+        lake.materialize()
+        assert shown_steps(lake) == list(range(1, STEPS + 1))
+        assert not list(lake.runs()[0].glob("messages-*"))
+
+    def test_from_a_bucket(self, lake: TrainingLake, monkeypatch: pytest.MonkeyPatch) -> None:
+        import boto3
+        from moto.server import ThreadedMotoServer
+
+        server = ThreadedMotoServer(port=0, verbose=False)
+        server.start()
+        try:
+            _, port = server.get_host_and_port()
+            for name, value in {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+                "AWS_ACCESS_KEY_ID": "key",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }.items():
+                monkeypatch.setenv(name, value)
+            boto3.client("s3").create_bucket(Bucket="messages")
+            lake.configure(settings(messages="s3://messages")).materialize()
+        finally:
+            server.stop()
+        assert shown_steps(lake) == list(range(1, STEPS + 1))
+
+    def test_from_the_log_of_a_ray_job(self, lake: TrainingLake, trained: TrainingLake, ray_address: str) -> None:
+        lake.configure(settings(launcher="ray", ray_address=ray_address, python=sys.executable))
+        result = lake.materialize()
+        assert lake.metadata(result)["launcher"] == "ray"
+        assert shown_steps(lake) == list(range(1, STEPS + 1))
+        assert lake.table.manifest() == trained.table.manifest()
+
+
+@trains
+@pytest.mark.slow
+def test_ray_over_nodes_shows_the_same_as_the_local_launcher(
+    lake: TrainingLake, ray_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    section = {"launcher": "ray", "ray_address": ray_address, "python": sys.executable}
+    lake.configure(settings(**section, job={"resources": {"nodes": 2, "processes_per_node": 1}}))
+    assert lake.metadata(lake.materialize())["world_size"] == 2
+    with dg.DagsterInstance.ephemeral() as instance:
+        local = TrainingLake(tmp_path_factory.mktemp("local"), instance)
+        local.configure(settings(job={"resources": {"processes_per_node": 2}})).pack().materialize()
+        assert local.summary == lake.summary
+        assert shown_steps(local) == shown_steps(lake) == list(range(1, STEPS + 1))
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    with ray_cluster() as address:
+        yield address
+
+
+def shown_steps(lake: TrainingLake) -> list[int]:
+    return [shown["step"] for shown in lake.observations() if "step" in shown]
 
 
 # A run as the daemon starts it: a process of its own, which is sent a signal to cancel it.
@@ -260,7 +344,7 @@ class TestSettings:
             (settings(job={"batch": {"sequences": 3}}), r"settings.training.job.batch.sequences: 3 does not divide"),
         ],
     )
-    @pytest.mark.train
+    @trains
     def test_what_shows_when_it_is_to_run(self, lake: TrainingLake, section: Any, message: str) -> None:
         lake.configure(section)
         with pytest.raises(SourcesFileError, match=message):
