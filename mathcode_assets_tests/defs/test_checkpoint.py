@@ -18,8 +18,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from mathcode_assets.config import SourcesFileError
-from mathcode_assets.defs import currency, launching
+from mathcode_assets.defs import currency, launching, live_metrics
 from mathcode_assets.defs.assets.checkpoint import (
     CHECKPOINT_KEY,
     LOSS_FELL,
@@ -29,10 +28,10 @@ from mathcode_assets.defs.assets.checkpoint import (
     spread,
 )
 from mathcode_assets.defs.assets.tokens import PACKED_KEY
-from mathcode_assets.defs.launching import LiveMetrics
 from mathcode_assets.defs.workspace import Withheld
-from mathcode_assets.training.launchers import TOKEN_VARIABLE, Follower, processes_with
+from mathcode_assets.training.launchers import Follower
 from mathcode_assets.training.model import STAMP_FILE
+from mathcode_assets.training.processes import TOKEN_VARIABLE, processes_with
 from mathcode_assets.training.run_folder import RunFolder, read_metrics
 from mathcode_assets_tests.defs.training_lake import STEPS, TrainingLake, publish, settings
 from mathcode_assets_tests.training.jobs import PATIENCE_S
@@ -53,7 +52,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, this repository's package in the workers, every step shown."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.setattr(launching, "SHOW_EVERY_S", 0.0)
+    monkeypatch.setattr(live_metrics, "SHOW_EVERY_S", 0.0)
     # The lake of these tests is not built from sources: what is behind is for the tests of `currency`.
     monkeypatch.setattr(currency, "require_current", lambda *arguments, **options: None)
 
@@ -71,7 +70,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainingLake]:
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("PYTHONPATH", str(REPOSITORY))
-        patch.setattr(launching, "SHOW_EVERY_S", 0.0)
+        patch.setattr(live_metrics, "SHOW_EVERY_S", 0.0)
         patch.setattr(currency, "require_current", lambda *arguments, **options: None)
         lake = TrainingLake(tmp_path_factory.mktemp("trained"), instance).configure(settings()).pack()
         assert lake.materialize().success
@@ -310,78 +309,6 @@ class TestChecks:
         assert not outcome.passed
         assert outcome.description == "mean loss 4.0000 in the first tenth of the steps, 4.0000 in the last"
         assert TRAINING_FINISHED.blocking and not LOSS_FELL.blocking
-
-
-class TestSettings:
-    @pytest.mark.parametrize(
-        "section, message",
-        [
-            ({"launcher": "slurm"}, r"sources.yaml: settings.training: launcher: wants local or ray, got 'slurm'"),
-            ({"messages": "kafka"}, r"settings.training: messages: wants file, job_log or s3://bucket, got 'kafka'"),
-            ({"gpu": "abacus"}, r"settings.training: gpu: 'abacus' is not one of a800-80gb"),
-            ({"launchers": "ray"}, r"settings.training.launchers: unknown; known are .*launcher"),
-            ({"job": ["tiny"]}, r"settings.training.job: wants dict, got list"),
-            ({"job": {"preset": "huge"}}, r"sources.yaml: settings.training.job.preset: 'huge' is not one of"),
-            (
-                {"job": {"preset": "tiny", "optimizer": {"rate": 1}}},
-                r"settings.training.job.optimizer.rate: unknown key",
-            ),
-            ({"job": {"preset": "tiny", "data": "x"}}, r"settings.training.job.data: is filled in by the graph"),
-            ({"job": {"duration": {"steps": 3}}}, r"settings.training.job.model: is missing"),
-            ({"job": {"preset": "llama-3-8b"}}, r"job.model.sequence_length: wants 8192, but tokens/packed has .* 32"),
-        ],
-    )
-    def test_mistakes_name_the_file_and_the_key(self, lake: TrainingLake, section: Any, message: str) -> None:
-        lake.configure(section)
-        with pytest.raises(SourcesFileError, match=message):
-            checkpoint.build(lake.workspace, "all")
-
-    @pytest.mark.parametrize(
-        "section, message",
-        [
-            (settings(python="/nowhere/python"), r"settings.training.python: '/nowhere/python' is no interpreter"),
-            (settings(messages="job_log"), r"settings.training.messages: job_log is for the ray launcher on one node"),
-            (settings(job={"batch": {"sequences": 3}}), r"settings.training.job.batch.sequences: 3 does not divide"),
-        ],
-    )
-    @trains
-    def test_what_shows_when_it_is_to_run(self, lake: TrainingLake, section: Any, message: str) -> None:
-        lake.configure(section)
-        with pytest.raises(SourcesFileError, match=message):
-            lake.materialize()
-        assert not any((run / "worker.log").exists() for run in lake.runs())
-
-    def test_an_object_store_needs_a_folder_for_the_runs(self, lake: TrainingLake) -> None:
-        text = lake.sources_file.read_text().replace(str(lake.folder / "lake"), "memory://lake")
-        lake.sources_file.write_text(text)
-        with pytest.raises(SourcesFileError, match=r"settings.training.runs: is needed where the lake is on an object"):
-            launching.runs_folder(lake.workspace, launching.TrainingSettings())
-        found = launching.runs_folder(lake.workspace, launching.TrainingSettings(runs="runs"))
-        assert found == lake.folder / "runs"
-
-    @pytest.mark.parametrize("launcher, gpus, kind", [("", 0, "local"), ("", 1, "ray"), ("local", 1, "local")])
-    def test_ray_is_for_gpus_unless_told_otherwise(self, launcher: str, gpus: int, kind: str) -> None:
-        section = launching.TrainingSettings(launcher=launcher)
-        assert launching.launcher_kind(section, gpus_per_process=gpus) == kind
-
-
-class TestLiveMetrics:
-    def test_a_line_is_shown_once_on_whichever_way_it_comes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        shown: list[int] = []
-        live = LiveMetrics(None, n_steps=4)
-        monkeypatch.setattr(live, "_show", lambda metrics: shown.append(metrics["step"]))
-        for step, seconds in ((1, 0.5), (2, 0.5), (1, 0.5), (2, 0.5), (3, 0.5), (2, 0.75), (3, 0.5), (4, 0.5)):
-            live.add({"step": step, "seconds": seconds})
-        assert shown == [1, 2, 3, 2, 4]  # step 2 was made again, in another time
-
-    def test_between_the_first_and_the_last_not_more_often_than_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(launching, "SHOW_EVERY_S", 3600.0)
-        shown: list[int] = []
-        live = LiveMetrics(None, n_steps=50)
-        monkeypatch.setattr(live, "_show", lambda metrics: shown.append(metrics["step"]))
-        for step in range(1, 51):
-            live.add({"step": step, "seconds": 0.5})
-        assert shown == [1, 50]
 
 
 def test_a_curve_keeps_its_ends() -> None:

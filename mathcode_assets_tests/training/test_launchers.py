@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 
 from mathcode_assets.training.launchers import (
-    TOKEN_VARIABLE,
     Follower,
     LocalLauncher,
     RayLauncher,
     TrainingCancelled,
     TrainingFailed,
-    processes_with,
 )
+from mathcode_assets.training.processes import TOKEN_VARIABLE, processes_with
 from mathcode_assets.training.run_folder import RunFolder, lock, read_metrics, truncate_metrics, write_json
 from mathcode_assets.training.spec import SpecError, parse_spec
 from mathcode_assets_tests.training.jobs import STEPS, curve, job
