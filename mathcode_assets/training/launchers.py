@@ -37,6 +37,7 @@ WORKER_MODULE = "mathcode_assets.training.worker"
 NODES_MODULE = "mathcode_assets.training.ray_train"
 POLL_S = 0.2
 LOG_TAIL_CHARS = 4000
+REASON_CHARS = 600
 # A training of days must outlive a restart of the dashboard, which is all that the caller talks to.
 RAY_PATIENCE_S = 600.0
 # Ray gives a stopped job 3 s between SIGTERM and SIGKILL.
@@ -170,7 +171,7 @@ class RayLauncher:
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def launch(self, spec: JobSpec, on_event: OnEvent) -> TrainingResult:
-        """Run the job on the cluster."""
+        """Run the job on the cluster; where it asks for more than is free, it waits its turn there."""
         from ray.job_submission import JobStatus, JobSubmissionClient
 
         self._cancelled.clear()
@@ -192,9 +193,10 @@ class RayLauncher:
         follower.poll()
         if status == JobStatus.STOPPED:
             raise TrainingCancelled(f"{folder.root}: stopped after step {follower.last_step}")
-        info = client.get_job_info(job)
-        code = info.driver_exit_code if info.driver_exit_code is not None else int(status != JobStatus.SUCCEEDED)
-        return judge(spec, folder, exit_code=code, log=client.get_job_logs(job))
+        info, log = _patiently(lambda: (client.get_job_info(job), client.get_job_logs(job)))
+        if info.driver_exit_code is None and status != JobStatus.SUCCEEDED:  # it never began
+            raise TrainingFailed(f"{folder.root}: {' '.join(info.message.split())[:REASON_CHARS]}", log=log)
+        return judge(spec, folder, exit_code=info.driver_exit_code or 0, log=log)
 
     def cancel(self) -> None:
         """End the run."""

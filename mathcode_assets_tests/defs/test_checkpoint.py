@@ -148,6 +148,7 @@ class TestTraining:
         with watching(lake, 5, lambda: end_workers(lake)):
             failed = lake.materialize(raise_on_error=False)
         assert not failed.success and not lake.table.find_manifest()
+        assert shown_steps(lake)  # written while the step ran: it never came to its end
         made = len(read_metrics(RunFolder(lake.runs()[0])))
         assert 5 <= made < STEPS
         result = lake.materialize()

@@ -152,6 +152,13 @@ def test_a_failure_under_ray_train_has_the_workers_error(ray_address: str, packe
 
 
 @pytest.mark.slow
+def test_a_job_that_cannot_begin_says_why(ray_address: str, packed: Path, tmp_path: Path) -> None:
+    launcher = RayLauncher(ray_address, {"PYTHONPATH": "/nowhere"}, python="/nowhere/python")
+    with pytest.raises(TrainingFailed, match="exit status 127, no result file"):
+        launcher.launch(parse_spec(job(packed, tmp_path / "run")), lambda _: None)
+
+
+@pytest.mark.slow
 def test_a_job_whose_launcher_died_is_followed_and_not_submitted_again(
     ray_address: str, packed: Path, tmp_path: Path
 ) -> None:
