@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from mathcode_assets.config import parse_sources
 from mathcode_assets.defs import currency, launching, live_metrics
 from mathcode_assets.defs.assets.checkpoint import (
     CHECKPOINT_KEY,
@@ -25,16 +23,26 @@ from mathcode_assets.defs.assets.checkpoint import (
     SUMMARY_FILE,
     TRAINING_FINISHED,
     checkpoint,
+    packed_folder,
     spread,
 )
 from mathcode_assets.defs.assets.tokens import PACKED_KEY
-from mathcode_assets.defs.workspace import Withheld
+from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.training.launchers import Follower
 from mathcode_assets.training.model import STAMP_FILE
-from mathcode_assets.training.processes import TOKEN_VARIABLE, processes_with
+from mathcode_assets.training.packed import packing_info
+from mathcode_assets.training.processes import processes_with
 from mathcode_assets.training.run_folder import RunFolder, read_metrics
-from mathcode_assets_tests.defs.training_lake import STEPS, TrainingLake, publish, settings
-from mathcode_assets_tests.training.jobs import PATIENCE_S
+from mathcode_assets_tests.defs.training_lake import (
+    STEPS,
+    TrainingLake,
+    end_workers,
+    launch_tokens,
+    publish,
+    settings,
+    wait_for,
+    watching,
+)
 from mathcode_assets_tests.training.ray_cluster import ray_cluster
 
 REPOSITORY = Path(__file__).parents[2]
@@ -312,6 +320,23 @@ class TestChecks:
         assert TRAINING_FINISHED.blocking and not LOSS_FELL.blocking
 
 
+class TestPackedFolder:
+    def test_links_on_the_disk_of_the_lake(self, lake: TrainingLake) -> None:
+        packed = lake.workspace.lake.table(PACKED_KEY)
+        folder = packed_folder(lake.workspace, packed, lake.folder / "runs")
+        assert packing_info(folder)["n_sequences"] == 64
+        inodes = {Path(location.path).stat().st_ino for location in packed.files()}
+        assert {path.stat().st_ino for path in folder.iterdir()} == inodes
+        assert packed_folder(lake.workspace, packed, lake.folder / "runs") == folder
+
+    def test_copies_from_an_object_store(self, lake: TrainingLake) -> None:
+        workspace = Workspace(parse_sources(f"root: memory://{lake.folder.name}\nsources: {{}}\n"))
+        publish(workspace, PACKED_KEY, lake.folder / "packed-0")
+        folder = packed_folder(workspace, workspace.lake.table(PACKED_KEY), lake.folder / "runs")
+        assert (folder / "packing.json").read_bytes() == (lake.folder / "packed-0" / "packing.json").read_bytes()
+        assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
 def test_a_curve_keeps_its_ends() -> None:
     assert spread(range(10), 20) == list(range(10))
     found = spread(range(10_000), 200)
@@ -343,49 +368,3 @@ def evaluated(lake: TrainingLake, check: Any, summary: dict[str, Any], stamp: di
     shutil.rmtree(lake.folder / "hand_made", ignore_errors=True)
     hand_made(lake, summary, stamp)
     return check.evaluate(lake.workspace, lake.table, lake.table.manifest())
-
-
-class watching:
-    """While inside: calls something once, in a thread, when the run has made so many steps."""
-
-    def __init__(self, lake: TrainingLake, steps: int, then: Callable[[], None]) -> None:
-        self._thread = threading.Thread(target=self._watch, args=(lake, steps, then))
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._thread.join()
-
-    def _watch(self, lake: TrainingLake, steps: int, then: Callable[[], None]) -> None:
-        wait_for(lambda: bool(lake.runs()) and len(read_metrics(RunFolder(lake.runs()[0]))) >= steps)
-        then()
-
-
-def end_workers(lake: TrainingLake) -> None:
-    """kill -9 the worker of the run, not its torchrun."""
-    folder = str(lake.runs()[0]).encode()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if any(word.startswith(folder) for word in words) and b"torch.distributed.run" not in words:
-            os.kill(int(path.parent.name), signal.SIGKILL)
-
-
-def launch_tokens(pid: int) -> set[str]:
-    """Launch tokens of the children of a process."""
-    found = set()
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        for variable in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
-            if variable.startswith(TOKEN_VARIABLE.encode() + b"="):
-                found.add(variable.decode().split("=", 1)[1])
-    return found
-
-
-def wait_for(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
