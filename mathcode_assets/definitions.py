@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 
 from mathcode_assets.defs.assets import (
+    checkpoint,
     clean,
     code,
     contamination,
@@ -38,6 +39,7 @@ from mathcode_assets.sample import sample_dir
 
 _MODULES = (
     raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, translated, mixture, tokens,
+    checkpoint,
 )  # fmt: skip
 LAKE_ASSETS: list[LakeAsset] = [asset for module in _MODULES for asset in module.ASSETS]
 

@@ -55,10 +55,12 @@ class FolderBuild:
 
     published: tables that `make` published besides, appended as it goes; Dagster is told of each.
     expected: tables it will have published; where one is gone, the artifact is not current.
+    run_facts: see `TableBuild`; called once `make` has returned.
     """
 
     recipe: Recipe
     make: Callable[[Path], tuple[Accounting, Mapping[str, Any]]]
+    run_facts: Callable[[], Mapping[str, Any]] | None = None
     published: list[Table] = field(default_factory=list)
     expected: Sequence[Table] = ()
 
@@ -137,7 +139,7 @@ class LakeAsset:
                 manifest = workspace.lake.publish_folder(
                     table, folder=folder, recipe=build.recipe, accounting=accounting, facts=facts
                 )
-            return Published(manifest=manifest, others=build.published)
+            return Published(manifest=manifest, others=build.published, run_facts=_run_facts(build))
         assert self.schema is not None, f"{self.key} builds a table, but names no schema"
         manifest = workspace.lake.publish(
             table,
@@ -149,7 +151,7 @@ class LakeAsset:
             tokenizer=build.tokenizer,
             facts=build.facts,
         )
-        return Published(manifest=manifest, run_facts=build.run_facts() if build.run_facts else {})
+        return Published(manifest=manifest, run_facts=_run_facts(build))
 
     def _account(self, workspace: Workspace, partition: str, build: TableBuild, n_rows: int) -> Accounting:
         """Publish what was quarantined before the table that counts it, then count."""
@@ -267,6 +269,10 @@ def manifest_metadata(manifest: Manifest, *, reused: bool, seconds: float) -> di
     if manifest.n_tokens is not None:
         metadata |= {"tokens": manifest.n_tokens, "tokenizer": manifest.tokenizer}
     return metadata | {key: _shown(value) for key, value in manifest.facts.items()}
+
+
+def _run_facts(build: Build) -> Mapping[str, Any]:
+    return build.run_facts() if build.run_facts else {}
 
 
 def _is_current(workspace: Workspace, table: Table, build: Build) -> bool:

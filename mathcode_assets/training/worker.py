@@ -346,16 +346,20 @@ def pipes_reporter() -> Iterator[Any]:
         return
     import dagster_pipes
 
-    with dagster_pipes.open_dagster_pipes() as context:
+    with dagster_pipes.open_dagster_pipes(message_writer=pipes_writer()) as context:
+        # No log line for each step: what is shown, and how often, the receiver decides.
+        yield lambda metrics: context.report_custom_message({"training_metrics": metrics})
 
-        def report(metrics: dict[str, Any]) -> None:
-            context.report_custom_message({"training_metrics": metrics})
-            context.log.info(
-                f"step {metrics['step']}: loss {metrics['loss']:.4f}, learning rate {metrics['learning_rate']:.3g}, "
-                f"{metrics['tokens_per_s']:,.0f} tokens/s"
-            )
 
-        yield report
+def pipes_writer() -> Any:
+    """Where Pipes messages go: to a bucket where the receiver reads one, else what Pipes does by default."""
+    import dagster_pipes
+
+    if "bucket" not in dagster_pipes.PipesEnvVarParamsLoader().load_messages_params():
+        return None
+    import boto3
+
+    return dagster_pipes.PipesS3MessageWriter(client=boto3.client("s3"))
 
 
 def die_with_parent() -> None:
