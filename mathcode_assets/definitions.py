@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 
 from mathcode_assets.defs.assets import (
+    ablation,
     checkpoint,
     clean,
     code,
@@ -25,6 +26,7 @@ from mathcode_assets.defs.assets import (
     mixture,
     models,
     raw,
+    scores,
     sources,
     synthetic,
     textbooks,
@@ -39,7 +41,7 @@ from mathcode_assets.sample import sample_dir
 
 _MODULES = (
     raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, translated, mixture, tokens,
-    checkpoint,
+    checkpoint, scores, ablation,
 )  # fmt: skip
 LAKE_ASSETS: list[LakeAsset] = [asset for module in _MODULES for asset in module.ASSETS]
 
@@ -57,6 +59,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
+            *ablation.SOURCES,
             *(asset.definition() for asset in LAKE_ASSETS),
             *duplicates.SPECS,
         ],

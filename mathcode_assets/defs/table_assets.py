@@ -121,6 +121,7 @@ class LakeAsset:
     preview: Preview | None = None
     publishes: Sequence[str] = ()  # keys of other tables that its step publishes
     separate_checks: Sequence[str] = ()  # blocking checks that are Dagster ops of their own
+    is_wanted: Callable[[Workspace], bool] = lambda workspace: True  # whether the settings ask for it; for the driver
 
     @property
     def asset_key(self) -> dg.AssetKey:

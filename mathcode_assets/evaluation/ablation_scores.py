@@ -60,9 +60,7 @@ def ablation_table(rows: Sequence[Row]) -> str:
     """
     columns = columns_of(rows)
     shown = {
-        (row["composition"], row["benchmark"]): row
-        for row in rows
-        if row["measure"] in (SHARE_RIGHT, BITS_PER_BYTE)
+        (row["composition"], row["benchmark"]): row for row in rows if row["measure"] in (SHARE_RIGHT, BITS_PER_BYTE)
     }
     n_runs: dict[str, int] = {}
     for row in rows:

@@ -115,7 +115,9 @@ def read_texts(path: Path) -> list[str]:
     return texts
 
 
-def measure(texts: Sequence[str], encode: Callable[[str], Sequence[int]], prefix: int, window: int, predict: Predict) -> HeldOutLoss:
+def measure(
+    texts: Sequence[str], encode: Callable[[str], Sequence[int]], prefix: int, window: int, predict: Predict
+) -> HeldOutLoss:
     """The loss on every text.
 
     Args:

@@ -153,7 +153,9 @@ def marked(items: Iterable[JudgedItem], contaminated: Collection[ItemKey]) -> li
     ]
 
 
-def rescored(scores: Iterable[Mapping[str, Any]], items: Sequence[JudgedItem], *, paper_model: str) -> list[dict[str, Any]]:
+def rescored(
+    scores: Iterable[Mapping[str, Any]], items: Sequence[JudgedItem], *, paper_model: str
+) -> list[dict[str, Any]]:
     """The scores of a result counted again over its items, for other marks than they had when they were judged.
 
     Args:

@@ -187,7 +187,9 @@ def _check(spec: EvaluationSpec) -> None:
         raise SpecError("like: own benchmarks are files in the folder `data`")
     unknown = [task for task in spec.tasks if task not in BENCHMARKS and task not in spec.like]
     if unknown or not spec.tasks:
-        raise SpecError(f"tasks: {', '.join(unknown) or 'none given'}; known are {', '.join([*BENCHMARKS, *spec.like])}")
+        raise SpecError(
+            f"tasks: {', '.join(unknown) or 'none given'}; known are {', '.join([*BENCHMARKS, *spec.like])}"
+        )
     if len(set(spec.tasks)) != len(spec.tasks):
         raise SpecError("tasks: one is given twice")
     if not 0 <= spec.n_shots <= MAX_SHOTS:

@@ -77,13 +77,22 @@ def item_batches(items_file: Path) -> Iterator[pa.RecordBatch]:
 def read_items(items_file: Path) -> Iterator[JudgedItem]:
     """The items of an items.jsonl, in order."""
     with items_file.open(encoding="utf-8", newline="\n") as lines:
-        for line in lines:
+        yield from items_of_lines(lines)
+
+
+def items_of_lines(lines: Iterable[str]) -> Iterator[JudgedItem]:
+    """The items of the lines of an items.jsonl, in order."""
+    for line in lines:
+        if line.strip():
             yield JudgedItem(**json.loads(line))
 
 
 def score_table(rows: Sequence[Row]) -> str:
     """One model, a line for each benchmark: score, interval, items, the paper's number, and without what leaked."""
-    lines = [markdown_row(["benchmark", "score", "95 % interval", "n", "paper", "without contaminated items"]), markdown_rule(5)]
+    lines = [
+        markdown_row(["benchmark", "score", "95 % interval", "n", "paper", "without contaminated items"]),
+        markdown_rule(5),
+    ]
     for row in sorted(rows, key=lambda row: columns_of(rows).index(row["benchmark"])):
         lines.append(markdown_row([title_of(row["benchmark"]), *_cells(row), _paper_percent(row), _clean(row)]))
     return "\n".join(lines) + "\n" + _notes(rows)
@@ -101,11 +110,14 @@ def paper_table(rows: Sequence[Row]) -> str:
     columns = columns_of(rows)
     lines = [markdown_row(["model", *(title_of(column) for column in columns)]), markdown_rule(len(columns))]
     lines += [
-        markdown_row([model, *(_measured(found.get(column)) for column in columns)]) for model, found in by_model.items()
+        markdown_row([model, *(_measured(found.get(column)) for column in columns)])
+        for model, found in by_model.items()
     ]
     for model in dict.fromkeys(row["paper_model"] for row in rows):
         known = [paper.score(model, paper_column_of(column)) for column in columns]
-        lines.append(markdown_row([f"{model} (paper)", *(NOTHING if value is None else f"{value:.1f}" for value in known)]))
+        lines.append(
+            markdown_row([f"{model} (paper)", *(NOTHING if value is None else f"{value:.1f}" for value in known)])
+        )
     return "\n".join(lines) + "\n" + _notes(rows)
 
 
