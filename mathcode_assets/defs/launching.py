@@ -135,6 +135,11 @@ def where(workspace: Workspace) -> str:
     return f"{workspace.sources.name}: settings.{SECTION}"
 
 
+def launcher_kind(settings: TrainingSettings, *, gpus_per_process: int) -> str:
+    """Who runs a job: as told, else Ray where it asks for GPUs."""
+    return settings.launcher or (RAY if gpus_per_process else LOCAL)
+
+
 def current_context() -> dg.AssetExecutionContext | None:
     """The context of the Dagster step that is running; None where a build is called without Dagster."""
     try:
@@ -158,7 +163,7 @@ def train(workspace: Workspace, settings: TrainingSettings, spec: JobSpec, *, n_
     """
     context = current_context()
     folder = RunFolder(Path(spec.output))
-    kind = settings.launcher or (RAY if spec.resources.gpus_per_process else LOCAL)
+    kind = launcher_kind(settings, gpus_per_process=spec.resources.gpus_per_process)
     result = finished(spec, folder)
     before = len(read_metrics(folder)) if result is not None else _steps_kept(folder)
     if result is not None:
@@ -186,7 +191,8 @@ def plan_facts(plan: Plan, gpu: str) -> dict[str, Any]:
         "planned_tokens": plan.tokens,
         "planned_epochs": round(plan.epochs, 3),
         "parameters": plan.n_parameters,
-        f"planned_gpu_hours_{gpu}": round(plan.gpu_hours, 4),
+        "planned_gpu": gpu,
+        "planned_gpu_hours": float(f"{plan.gpu_hours:.4g}"),
         "planned_gb_per_gpu": round(memory.total / 1e9, 3),
         "planned_fits_gpu": plan.fits[plan.zero_stage],
     }
@@ -199,7 +205,7 @@ def show_plan(plan: Plan, settings: TrainingSettings, *, on_gpu: bool) -> None:
     log = _log(context)
     log.info(
         f"dry run: {plan.n_parameters:,} parameters, {plan.steps:,} steps of {plan.tokens_per_step:,} tokens, "
-        f"{plan.tokens:,} tokens in all; on {plan.n_gpus} x {settings.gpu} {plan.gpu_hours:,.2f} GPU-hours, "
+        f"{plan.tokens:,} tokens in all; on {plan.n_gpus} x {settings.gpu} {plan.gpu_hours:,.4g} GPU-hours, "
         f"{facts['planned_gb_per_gpu']:,.2f} GB on each with ZeRO-{plan.zero_stage}"
     )
     if on_gpu and not facts["planned_fits_gpu"]:
@@ -313,7 +319,11 @@ def _launcher(
     """The launcher inside a Pipes session; without Dagster there is none."""
     python = _checked_python(workspace, settings, kind)
     if context is None:
-        yield RayLauncher(settings.ray_address, python=python) if kind == RAY else LocalLauncher(python=python or sys.executable)
+        yield (
+            RayLauncher(settings.ray_address, python=python)
+            if kind == RAY
+            else LocalLauncher(python=python or sys.executable)
+        )
         return
     reader = MetricsReader(_message_reader(workspace, settings, spec, kind, context), live)
     with dg.open_pipes_session(
@@ -345,7 +355,7 @@ def _message_reader(
     if way == FROM_FILE:
         folder = Path(spec.output)
         folder.mkdir(parents=True, exist_ok=True)
-        return dg.PipesFileMessageReader(str(folder / f"messages-{context.run_id}.jsonl"))
+        return dg.PipesFileMessageReader(str(folder / f"messages-{context.run.run_id}.jsonl"))
     package = "dagster_ray" if way == FROM_JOB_LOG else "dagster_aws"
     if importlib.util.find_spec(package) is None:
         raise SourcesFileError(f"{where(workspace)}.messages: {way} needs the package {package.replace('_', '-')}")

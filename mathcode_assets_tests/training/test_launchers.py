@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,20 +16,22 @@ import pytest
 
 from mathcode_assets.training.launchers import (
     TOKEN_VARIABLE,
+    Follower,
     LocalLauncher,
     RayLauncher,
     TrainingCancelled,
     TrainingFailed,
     processes_with,
 )
-from mathcode_assets.training.run_folder import RunFolder, read_metrics, write_json
-from mathcode_assets.training.spec import parse_spec
+from mathcode_assets.training.run_folder import RunFolder, lock, read_metrics, truncate_metrics, write_json
+from mathcode_assets.training.spec import SpecError, parse_spec
 from mathcode_assets_tests.training.jobs import STEPS, curve, job
+from mathcode_assets_tests.training.ray_cluster import ENVIRONMENT, ray_cluster
 
 pytestmark = pytest.mark.train
 
-ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])}
 TWO = {"processes_per_node": 2}
+NODES = {"nodes": 2, "processes_per_node": 1}
 
 
 @pytest.fixture(scope="module")
@@ -79,48 +79,46 @@ def test_workers_die_with_a_launcher_that_is_killed(packed: Path, tmp_path: Path
     wait_for(lambda: not any(str(folder.root).encode() in command_line(pid) for pid in workers))
 
 
+def test_the_local_launcher_refuses_several_nodes(packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"resources\.nodes: 2, but the local launcher has this machine alone"):
+        LocalLauncher(ENVIRONMENT).launch(parse_spec(job(packed, tmp_path / "run", resources=NODES)), lambda _: None)
+
+
 def test_failure_has_the_workers_error(packed: Path, tmp_path: Path) -> None:
     shape = {"hidden_size": 32, "n_layers": 2, "n_heads": 2, "ffn_size": 64, "vocab_size": 50}
     spec = parse_spec(job(packed, tmp_path / "run", model={"shape": shape}))
-    with pytest.raises(TrainingFailed, match="exit status 1, SpecError: model: has a vocabulary of 50"):
+    with pytest.raises(TrainingFailed, match="exit status 1, SpecError: model: has a vocabulary of 50") as failed:
         LocalLauncher(ENVIRONMENT).launch(spec, lambda _: None)
+    assert "\n" not in failed.value.reason and "Traceback" in failed.value.log
+
+
+def test_what_a_start_could_not_say_is_found_in_its_log(packed: Path, tmp_path: Path) -> None:
+    spec = parse_spec(job(packed, tmp_path / "run"))
+    with lock(RunFolder(tmp_path / "run")), pytest.raises(TrainingFailed) as failed:
+        LocalLauncher(ENVIRONMENT).launch(spec, lambda _: None)
+    assert failed.value.reason.endswith(f"RunFolderError: {tmp_path / 'run'}: another run is writing this folder")
+
+
+def test_steps_made_again_after_a_resume_are_told_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    told: list[int] = []
+    follower = Follower(folder, lambda metrics: told.append(metrics["step"]))
+    folder.metrics.write_text("".join(f'{{"step": {step}}}\n' for step in (1, 2, 3, 4)) + '{"st')
+    follower.poll()
+    follower.poll()
+    assert told == [1, 2, 3, 4]
+    truncate_metrics(folder, 2)
+    follower.poll()
+    with folder.metrics.open("a") as file:
+        file.write('{"step": 3}\n{"step": 4}\n{"step": 5}\n')
+    follower.poll()
+    assert told == [1, 2, 3, 4, 3, 4, 5]
 
 
 @pytest.fixture(scope="module")
-def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Ray cluster of one node on the loopback interface, ended by the pids that it started."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("needs ray: pip install 'mathcode-assets[ray]'")
-    ports = [free_port() for _ in range(2)]
-    temporary = Path("/tmp") / f"mathcode-ray-{os.getpid()}"  # Ray's socket paths must stay under 108 bytes
-    token = f"ray-{os.getpid()}-{time.monotonic_ns()}"
-    environment = {
-        **os.environ,
-        **ENVIRONMENT,
-        TOKEN_VARIABLE: token,
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    command = [
-        str(Path(sys.executable).with_name("ray")),
-        "start",
-        "--head",
-        "--port",
-        str(ports[0]),
-        "--num-cpus",
-        "2",
-    ]
-    command += ["--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1", "--dashboard-port", str(ports[1])]
-    command += ["--temp-dir", str(temporary), "--object-store-memory", str(100 << 20), "--disable-usage-stats"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    try:
-        assert done.returncode == 0, done.stdout + done.stderr
-        yield f"http://127.0.0.1:{ports[1]}"
-    finally:
-        while left := processes_with(token):
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
+def ray_address() -> Iterator[str]:
+    with ray_cluster() as address:
+        yield address
 
 
 @pytest.mark.slow
@@ -135,13 +133,63 @@ def test_ray_gives_the_losses_of_the_local_launcher(
 
 
 @pytest.mark.slow
-def test_a_cancelled_ray_job_leaves_no_worker(ray_address: str, packed: Path, tmp_path: Path) -> None:
+def test_ray_train_over_nodes_gives_the_losses_of_the_local_launcher(
+    ray_address: str, local_run: tuple[RunFolder, list[Mapping[str, Any]]], packed: Path, tmp_path: Path
+) -> None:
+    launcher = RayLauncher(ray_address, python=sys.executable)
+    result = launcher.launch(parse_spec(job(packed, tmp_path / "run", resources=NODES)), lambda _: None)
+    assert result.result["world_size"] == 2
+    assert curve(RunFolder(result.folder)) == curve(local_run[0])
+
+
+@pytest.mark.slow
+def test_a_failure_under_ray_train_has_the_workers_error(ray_address: str, packed: Path, tmp_path: Path) -> None:
+    shape = {"hidden_size": 32, "n_layers": 2, "n_heads": 2, "ffn_size": 64, "vocab_size": 50}
+    spec = parse_spec(job(packed, tmp_path / "run", model={"shape": shape}, resources=NODES))
+    with pytest.raises(TrainingFailed) as failed:
+        RayLauncher(ray_address, python=sys.executable).launch(spec, lambda _: None)
+    assert "SpecError: model: has a vocabulary of 50" in failed.value.reason
+    assert "\n" not in failed.value.reason
+
+
+@pytest.mark.slow
+def test_a_job_whose_launcher_died_is_followed_and_not_submitted_again(
+    ray_address: str, packed: Path, tmp_path: Path
+) -> None:
+    from ray.job_submission import JobSubmissionClient
+
+    spec = parse_spec(job(packed, tmp_path / "run"))
+    jobs: list[str] = []
+    results = []
+    second = RayLauncher(ray_address, python=sys.executable, on_submitted=jobs.append)
+
+    def on_submitted(submitted: str) -> None:
+        jobs.append(submitted)
+        thread.start()
+
+    thread = threading.Thread(target=lambda: results.append(second.launch(spec, lambda _: None)))
+    first = RayLauncher(ray_address, python=sys.executable, on_submitted=on_submitted)
+    results.append(first.launch(spec, lambda _: None))
+    thread.join(PATIENCE_S)
+    assert len(results) == len(jobs) == 2 and jobs[0] == jobs[1]
+    same = [job for job in JobSubmissionClient(ray_address).list_jobs() if job.metadata.get("output") == spec.output]
+    assert len(same) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resources", [TWO, NODES], ids=["torchrun", "ray_train"])
+def test_a_cancelled_ray_job_leaves_no_worker(
+    ray_address: str, packed: Path, tmp_path: Path, resources: dict[str, int]
+) -> None:
     launcher = RayLauncher(ray_address, ENVIRONMENT, python=sys.executable)
-    given = job(packed, tmp_path / "run", resources=TWO, duration={"steps": 100_000})
+    given = job(packed, tmp_path / "run", resources=resources, duration={"steps": 100_000})
     threading.Timer(PATIENCE_S, launcher.cancel).start()
     with pytest.raises(TrainingCancelled):
         launcher.launch(parse_spec(given), lambda _: launcher.cancel())
     wait_for(lambda: not any(str(tmp_path / "run").encode() in command_line(pid) for pid in all_processes()))
+    steps = len(read_metrics(RunFolder(tmp_path / "run")))
+    wait_for(lambda: b"ray::RayTrainWorker" not in b"".join(map(command_line, all_processes())))
+    assert len(read_metrics(RunFolder(tmp_path / "run"))) <= steps + 1
 
 
 PATIENCE_S = 120.0
@@ -173,9 +221,3 @@ def children_tokens() -> set[str]:
             if variable.startswith(TOKEN_VARIABLE.encode() + b"="):
                 found.add(variable.decode().split("=", 1)[1])
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]

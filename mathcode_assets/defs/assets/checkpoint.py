@@ -140,7 +140,7 @@ def summary_of(spec: JobSpec, trained: Trained) -> dict[str, Any]:
         "config_hash": result["config_hash"],
         "corpus_fingerprint": result["corpus_fingerprint"],
         "tokenizer_hash": result["tokenizer_hash"],
-        "config": hashed_config(spec),
+        "config": _without_folders(hashed_config(spec)),
         "lineage": result["lineage"],
         "first_loss": losses[0],
         "final_loss": losses[-1],
@@ -310,6 +310,13 @@ def dry_run(workspace: Workspace, settings: TrainingSettings, spec: JobSpec) -> 
         raise SourcesFileError(f"{where(workspace)}.job.{error}") from error
     show_plan(found, settings, on_gpu=spec.resources.gpus_per_process > 0)
     return plan_facts(found, settings.gpu)
+
+
+def _without_folders(config: dict[str, Any]) -> dict[str, Any]:
+    """A local model's folder by its name alone."""
+    names = ("path", "tokenizer")
+    local = {name: Path(value).name for name in names if Path(value := config["model"][name] or "").is_absolute()}
+    return {**config, "model": config["model"] | local}
 
 
 def _linked(packed: Table, folder: Path) -> bool:

@@ -1,0 +1,58 @@
+"""A Ray cluster of one node on the loopback interface, ended by the pids that it started."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mathcode_assets.training.launchers import TOKEN_VARIABLE, processes_with
+
+# Workers are started by Ray, in folders of its own.
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])}
+
+
+@contextmanager
+def ray_cluster() -> Iterator[str]:
+    """The address of the dashboard, while the cluster is there."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs ray: pip install 'mathcode-assets[ray]'")
+    ports = [free_port() for _ in range(2)]
+    temporary = Path("/tmp") / f"mathcode-ray-{os.getpid()}"  # Ray's socket paths must stay under 108 bytes
+    token = f"ray-{os.getpid()}-{time.monotonic_ns()}"
+    environment = {
+        **os.environ,
+        **ENVIRONMENT,
+        TOKEN_VARIABLE: token,
+        "GLOO_SOCKET_IFNAME": "lo",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--num-cpus", "2"]
+    command += ["--port", str(ports[0]), "--dashboard-port", str(ports[1])]
+    command += ["--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1"]
+    command += ["--temp-dir", str(temporary), "--object-store-memory", str(100 << 20), "--disable-usage-stats"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield f"http://127.0.0.1:{ports[1]}"
+    finally:
+        while left := processes_with(token):
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
