@@ -1,4 +1,4 @@
-"""Runs of an ablation side by side: rows of `records.ABLATION_SCORE`, and the table in the shape of the paper's Table 4."""
+"""Runs of an ablation side by side: rows of `records.ABLATION_SCORE`, and a table like the paper's Table 4."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def ablation_table(rows: Sequence[Row]) -> str:
     for composition, known in paper.ABLATION.items():
         values = [known.get(paper_column_of(column)) for column in columns]
         cells = [NOTHING if value is None else f"{value:.1f}" for value in values]
-        lines.append(markdown_row([f"{composition} (paper)", "1", *cells]))
+        if any(value is not None for value in values):
+            lines.append(markdown_row([f"{composition} (paper)", "1", *cells]))
     note = "Percent right over the seeds, mean ± standard deviation, in brackets the difference to basic."
     if PERPLEXITY in columns:
         note += f" {title_of(PERPLEXITY).capitalize()}: bits per byte, less is better."

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mathcode_assets.evaluation import paper
-from mathcode_assets.evaluation.benchmarks import BENCHMARKS, PAPER_TABLE
-from mathcode_assets.evaluation.intervals import mean_and_deviation, wilson
-from mathcode_assets.evaluation.held_out import DocumentLoss, HeldOutLoss
-from mathcode_assets.evaluation.scoring import JudgedItem, marked, rescored, score_benchmark, score_held_out
 from mathcode_assets.evaluation.ablation_scores import DifferentItems, ablation_rows, ablation_table
+from mathcode_assets.evaluation.benchmarks import BENCHMARKS, PAPER_TABLE
+from mathcode_assets.evaluation.held_out import DocumentLoss, HeldOutLoss
+from mathcode_assets.evaluation.intervals import mean_and_deviation, wilson
+from mathcode_assets.evaluation.scoring import JudgedItem, marked, rescored, score_benchmark, score_held_out
 from mathcode_assets.evaluation.tables import columns_of, item_batches, paper_table, score_batch, score_table
 from mathcode_assets.records import ABLATION_SCORE, REFUTED, SCORE, UNVERIFIABLE, VERIFIED, batch_of
 

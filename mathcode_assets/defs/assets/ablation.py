@@ -3,8 +3,8 @@
     settings:
       ablation: {seeds: [3407, 3408, 3409], tokens: 2_000_000_000, job: {preset: deepseekcoder-1.3b}}
 
-Off unless the settings name seeds. Nothing starts by itself: a person launches the jobs `ablation_corpora`, `ablate` and
-`ablation_table` (or `mathcode run`, which makes all that the sources file asks for).
+Off unless the settings name seeds. Nothing starts by itself: a person launches the jobs `ablation_corpora`,
+`ablate` and `ablation_table` (or `mathcode run`, which makes all that the sources file asks for).
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ from mathcode_assets.evaluation.ablation import (
 from mathcode_assets.evaluation.ablation_scores import ablation_rows, ablation_table
 from mathcode_assets.evaluation.tables import score_batch
 from mathcode_assets.mixture.pile import fit_caps, mix, tokens_by_draw
-from mathcode_assets.mixture.plan import ComponentMixture, MixtureConfig, MixturePlan, plan_mixture
+from mathcode_assets.mixture.plan import MixtureConfig, MixturePlan, plan_mixture
 from mathcode_assets.records import ABLATION_SCORE, CLEAN_DOCUMENT, SCORE, batch_of
 from mathcode_assets.storage.filesystem import locate
 from mathcode_assets.storage.lake import Table
@@ -73,7 +73,7 @@ SEPARATED_KEYS = [f"separated/{table.translated_from}" for table in TRANSLATED_T
 class AblationSettings:
     """Section `ablation` of the settings.
 
-    seeds: of the proxy's training, a run for each; none: no ablation. Three are the fewest with a spread worth printing.
+    seeds: of the proxy's training, a run for each; none: no ablation. Three are the fewest with a spread.
     compositions: only these, by name, e.g. [basic, basic+paired]; empty: all.
     minus_each: also the pile without each of its components.
     tokens: that each run reads, padding included, the same for all; 0: as long as the job says (the paper: 3 epochs,
@@ -149,6 +149,7 @@ def is_on(workspace: Workspace) -> bool:
     description="The runs that the settings' section `ablation` asks for: adds and removes their partitions.",
 )
 def observe_ablation(context: dg.OpExecutionContext, workspace: WorkspaceResource) -> dg.DataVersion:
+    """Make the dynamic partitions those of the plan."""
     opened = workspace.open()
     found = {name: partition_keys(opened, name) for name in (COMPOSITIONS, RUNS)}
     for name, keys in found.items():
@@ -384,8 +385,9 @@ def _published_runs(workspace: Workspace) -> dict[str, Table]:
 
 
 def _table(workspace: Workspace, partition: str) -> TableBuild:
-    """One row is a composition, a benchmark and a measure: mean and deviation over the seeds, and the difference to
-    basic, from runs that were all asked the same items (the shape of the paper's Table 4).
+    """One row is a composition, a benchmark and a measure, over the seeds (the shape of the paper's Table 4).
+
+    With the difference to basic. All runs were asked the same items, or there is no table.
     """
     runs = _published_runs(workspace)
     if not runs:

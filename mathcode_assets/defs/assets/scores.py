@@ -187,8 +187,9 @@ UNVERIFIABLE_SHARE = TableCheck(
     preview=score_preview,
 )
 def scores(workspace: Workspace, partition: str) -> TableBuild:
-    """One row is a benchmark: share right with its 95 % interval, the paper's number, and the share without items
-    that the pile's documents match. Held-out text has perplexity and bits per byte instead.
+    """One row is a benchmark: the share right with its 95 % interval, beside the paper's number.
+
+    Items that the pile's documents match are counted apart. Held-out text has perplexity and bits per byte instead.
     """
     settings = workspace.settings("evaluation", EvaluationSettings)
     evaluated = workspace.lake.table(EVALUATION_KEY)
