@@ -21,7 +21,7 @@ from mathcode_assets.storage.lake import WHOLE
 from mathcode_assets.storage.manifest import Accounting, Recipe
 
 PARTITION = "pages"
-END = "<end>"
+END = "<|endoftext|>"
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from mathcode_assets.defs.evaluating import EvaluationSettings, questions, resul
 from mathcode_assets.evaluation.benchmarks import Benchmark
 from mathcode_assets.evaluation.harness import Answered, Asked
 from mathcode_assets.evaluation.process import EvaluationFailed
-from mathcode_assets.evaluation.spec import EvaluationSpec, parse_spec
+from mathcode_assets.evaluation.spec import EvaluationSpec
 from mathcode_assets.evaluation.worker import Answers, evaluate
 from mathcode_assets.records import CONTAMINATED, NEAR
 from mathcode_assets.sample import sample_dir
