@@ -150,30 +150,32 @@ def windows(ids: Sequence[int], *, prefix: int, window: int) -> Iterator[tuple[l
         done = end
 
 
-def torch_predict(model: Any, device: Any) -> Predict:
-    """The prediction of a transformers model, log-probabilities in fp32."""
-    import torch
-
-    def predict(before: Sequence[int], targets: Sequence[int]) -> float:
-        read = torch.tensor([[*before, *targets[:-1]]], device=device)
-        with torch.inference_mode():
-            logits = model(read).logits[0, len(before) - 1 :]
-            wanted = torch.tensor(list(targets), device=logits.device)
-            parts = zip(logits.split(POSITIONS_AT_A_TIME), wanted.split(POSITIONS_AT_A_TIME), strict=True)
-            losses = [
-                torch.nn.functional.cross_entropy(part.float(), ids, reduction="none").double().sum()
-                for part, ids in parts
-            ]
-        return float(torch.stack(losses).sum())
-
-    return predict
-
-
 def measure_harness_model(model: Any, texts: Sequence[str], window: int) -> HeldOutLoss:
     """`measure` with the model and tokenizer that lm-evaluation-harness has loaded (its class `hf`)."""
 
     def encode(text: str) -> list[int]:
         return model.tokenizer.encode(text, add_special_tokens=False)
 
-    fitting = min(window, model.max_length)
-    return measure(texts, encode, model.prefix_token_id, fitting, torch_predict(model.model, model.device))
+    predict = predict_with(model._model_call, model.device)
+    return measure(texts, encode, model.prefix_token_id, min(window, model.max_length), predict)
+
+
+def predict_with(call: Callable[[Any], Any], device: Any) -> Predict:
+    """The prediction of a transformers model, log-probabilities in fp32, their sum in fp64.
+
+    Args:
+        call: ids of shape (1, n) -> logits of shape (1, n, vocabulary), without gradients.
+        device: of the ids.
+    """
+    from transformers import BatchEncoding
+
+    def predict(before: Sequence[int], targets: Sequence[int]) -> float:
+        ids = BatchEncoding({"input_ids": [[*before, *targets]]}, tensor_type="pt")["input_ids"].to(device)
+        logits = call(ids[:, :-1])[0, len(before) - 1 :]
+        wanted = ids[0, len(before) :].to(logits.device)
+        parts = zip(logits.split(POSITIONS_AT_A_TIME), wanted.split(POSITIONS_AT_A_TIME), strict=True)
+        return -math.fsum(
+            part.float().log_softmax(-1).gather(1, ids.unsqueeze(1)).double().sum().item() for part, ids in parts
+        )
+
+    return predict

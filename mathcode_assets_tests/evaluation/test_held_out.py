@@ -109,14 +109,19 @@ def test_a_models_window_changes_little_and_its_order_nothing() -> None:
     """The nats of a random Llama: of one window, those transformers computes as its loss."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    from mathcode_assets.evaluation.held_out import torch_predict
+    from mathcode_assets.evaluation.held_out import predict_with
 
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
     )
     model = transformers.LlamaForCausalLM(config).eval()
-    predict = torch_predict(model, "cpu")
+
+    def call(ids):
+        with torch.inference_mode():
+            return model(ids).logits
+
+    predict = predict_with(call, "cpu")
     ids = [int(number) for number in torch.randint(1, 64, (300,))]
     whole = measure(["x"], lambda text: ids, 0, 512, predict)
     with torch.inference_mode():
