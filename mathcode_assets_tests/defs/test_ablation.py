@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,14 @@ class TestThePlan:
                 assert len(instance.get_dynamic_partitions(RUNS)) == expected
 
     def test_the_graph_is_one(self) -> None:
-        keys = [asset.key for chain in chains(LAKE_ASSETS) for asset in chain.assets]
-        assert [key for key in keys if key.startswith("ablation/")] == [PACKED_KEY, RUNS_KEY, TABLE_KEY]
+        made = [asset.key for chain in chains(LAKE_ASSETS) for asset in chain.assets]
+        assert [key for key in made if key.startswith("ablation/")] == [PACKED_KEY, RUNS_KEY, TABLE_KEY]
         definitions = build_definitions(sample_dir() / "sources.yaml")
+        graph = definitions.resolve_asset_graph()
+        keys = [dg.AssetKey(key.split("/")) for key in ("clean/code_python", PACKED_KEY, RUNS_KEY)]
+        for above, below in pairwise(keys):
+            # Not by equal names, which is Dagster's default: a composition is made of every shard.
+            assert isinstance(graph.get_partition_mapping(below, above), dg.AllPartitionMapping)
         for name in ("ablation_corpora", "ablate", "ablation_table"):
             assert definitions.resolve_job_def(name).asset_layer.executable_asset_keys
 
