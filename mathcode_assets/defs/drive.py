@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from mathcode_assets.defs.assets.ablation import partition_keys
+from mathcode_assets.defs.ablating import partition_keys
 from mathcode_assets.defs.jobs import OBSERVED, observe_job_name
 from mathcode_assets.defs.table_assets import LakeAsset, TableCheck
 from mathcode_assets.defs.workspace import Withheld, Workspace

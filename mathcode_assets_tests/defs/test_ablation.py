@@ -16,20 +16,9 @@ import yaml
 
 from mathcode_assets.config import SourcesFileError, load_sources
 from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
+from mathcode_assets.defs.ablating import COMPOSITIONS, RUNS, corpus_of, documents_of, partition_keys, plan_of
 from mathcode_assets.defs.assets import ablation
-from mathcode_assets.defs.assets.ablation import (
-    ALL_RUNS,
-    COMPOSITIONS,
-    PACKED_KEY,
-    RUNS,
-    RUNS_KEY,
-    TABLE_KEY,
-    corpus_of,
-    documents_of,
-    job_of_run,
-    partition_keys,
-    plan_of,
-)
+from mathcode_assets.defs.assets.ablation import ALL_RUNS, PACKED_KEY, RUNS_KEY, TABLE_KEY, job_of_run
 from mathcode_assets.defs.assets.scores import SCORED
 from mathcode_assets.defs.drive import Driver, chains
 from mathcode_assets.defs.instance import open_instance
