@@ -14,12 +14,10 @@ the command of `worker_command` on each node with torchrun's --rdzv-endpoint, as
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import threading
@@ -31,16 +29,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mathcode_assets.training.packed import packing_info
+from mathcode_assets.training.processes import TOKEN_VARIABLE, die_with_parent, end_processes
 from mathcode_assets.training.run_folder import RunFolder, write_json
 from mathcode_assets.training.spec import JobSpec, SpecError, config_hash, spec_to_dict
 
 WORKER_MODULE = "mathcode_assets.training.worker"
 NODES_MODULE = "mathcode_assets.training.ray_train"
-TOKEN_VARIABLE = "MATHCODE_LAUNCH"
 POLL_S = 0.2
-# torchrun ends its workers at SIGTERM and waits for them; then they are killed.
-GRACE_S = 10.0
 LOG_TAIL_CHARS = 4000
+REASON_CHARS = 600
 # A training of days must outlive a restart of the dashboard, which is all that the caller talks to.
 RAY_PATIENCE_S = 600.0
 # Ray gives a stopped job 3 s between SIGTERM and SIGKILL.
@@ -134,7 +131,7 @@ class LocalLauncher:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
             try:
                 while process.poll() is None and not self._cancelled.is_set():
@@ -174,7 +171,7 @@ class RayLauncher:
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     def launch(self, spec: JobSpec, on_event: OnEvent) -> TrainingResult:
-        """Run the job on the cluster."""
+        """Run the job on the cluster; where it asks for more than is free, it waits its turn there."""
         from ray.job_submission import JobStatus, JobSubmissionClient
 
         self._cancelled.clear()
@@ -196,9 +193,10 @@ class RayLauncher:
         follower.poll()
         if status == JobStatus.STOPPED:
             raise TrainingCancelled(f"{folder.root}: stopped after step {follower.last_step}")
-        info = client.get_job_info(job)
-        code = info.driver_exit_code if info.driver_exit_code is not None else int(status != JobStatus.SUCCEEDED)
-        return judge(spec, folder, exit_code=code, log=client.get_job_logs(job))
+        info, log = _patiently(lambda: (client.get_job_info(job), client.get_job_logs(job)))
+        if info.driver_exit_code is None and status != JobStatus.SUCCEEDED:  # it never began
+            raise TrainingFailed(f"{folder.root}: {' '.join(info.message.split())[:REASON_CHARS]}", log=log)
+        return judge(spec, folder, exit_code=info.driver_exit_code or 0, log=log)
 
     def cancel(self) -> None:
         """End the run."""
@@ -337,36 +335,6 @@ def finished(spec: JobSpec, folder: RunFolder) -> TrainingResult | None:
     return TrainingResult(folder=folder.root, export=folder.root / result["export"], result=result)
 
 
-def end_processes(process: subprocess.Popen[bytes], token: str) -> None:
-    """End the process and all that carry the token in their environment; return when none is left.
-
-    torchrun gives each worker a session of its own, so the process group alone does not hold them.
-    """
-    with contextlib.suppress(ProcessLookupError):
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE_S)
-    while left := processes_with(token):
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.poll()
-        time.sleep(0.02)
-    process.wait()
-
-
-def processes_with(token: str) -> list[int]:
-    """Living processes that were started with this token."""
-    marker = f"{TOKEN_VARIABLE}={token}".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
-            if marker in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-    return found
-
-
 def _job_metadata(spec: JobSpec) -> dict[str, str]:
     """What tells the job of a run from others, kept by Ray."""
     return {"config_hash": _config_hash(spec), "output": spec.output}
@@ -399,7 +367,3 @@ def _stop(client: Any, job: str) -> Any:
 
 def _config_hash(spec: JobSpec) -> str:
     return config_hash(spec, corpus_fingerprint=packing_info(Path(spec.data))["corpus_fingerprint"])
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

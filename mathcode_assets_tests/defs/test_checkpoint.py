@@ -4,38 +4,46 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from mathcode_assets.config import SourcesFileError
-from mathcode_assets.defs import currency, launching
+from mathcode_assets.config import parse_sources
+from mathcode_assets.defs import currency, launching, live_metrics
 from mathcode_assets.defs.assets.checkpoint import (
     CHECKPOINT_KEY,
     LOSS_FELL,
     SUMMARY_FILE,
     TRAINING_FINISHED,
-    checkpoint,
+    job_of,
+    packed_folder,
     spread,
 )
 from mathcode_assets.defs.assets.tokens import PACKED_KEY
-from mathcode_assets.defs.launching import LiveMetrics
-from mathcode_assets.defs.workspace import Withheld
-from mathcode_assets.training.launchers import TOKEN_VARIABLE, Follower, processes_with
+from mathcode_assets.defs.workspace import Withheld, Workspace
+from mathcode_assets.training.launchers import Follower
 from mathcode_assets.training.model import STAMP_FILE
+from mathcode_assets.training.packed import packing_info
+from mathcode_assets.training.processes import processes_with
 from mathcode_assets.training.run_folder import RunFolder, read_metrics
-from mathcode_assets_tests.defs.training_lake import STEPS, TrainingLake, publish, settings
-from mathcode_assets_tests.training.jobs import PATIENCE_S
+from mathcode_assets.training.spec import config_hash
+from mathcode_assets_tests.defs.training_lake import (
+    STEPS,
+    TrainingLake,
+    end_workers,
+    launch_tokens,
+    publish,
+    settings,
+    wait_for,
+    watching,
+)
 from mathcode_assets_tests.training.ray_cluster import ray_cluster
 
 REPOSITORY = Path(__file__).parents[2]
@@ -53,7 +61,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, this repository's package in the workers, every step shown."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.setattr(launching, "SHOW_EVERY_S", 0.0)
+    monkeypatch.setattr(live_metrics, "SHOW_EVERY_S", 0.0)
     # The lake of these tests is not built from sources: what is behind is for the tests of `currency`.
     monkeypatch.setattr(currency, "require_current", lambda *arguments, **options: None)
 
@@ -71,7 +79,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainingLake]:
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("PYTHONPATH", str(REPOSITORY))
-        patch.setattr(launching, "SHOW_EVERY_S", 0.0)
+        patch.setattr(live_metrics, "SHOW_EVERY_S", 0.0)
         patch.setattr(currency, "require_current", lambda *arguments, **options: None)
         lake = TrainingLake(tmp_path_factory.mktemp("trained"), instance).configure(settings()).pack()
         assert lake.materialize().success
@@ -149,6 +157,7 @@ class TestTraining:
         with watching(lake, 5, lambda: end_workers(lake)):
             failed = lake.materialize(raise_on_error=False)
         assert not failed.success and not lake.table.find_manifest()
+        assert shown_steps(lake)  # written while the step ran: it never came to its end
         made = len(read_metrics(RunFolder(lake.runs()[0])))
         assert 5 <= made < STEPS
         result = lake.materialize()
@@ -312,76 +321,21 @@ class TestChecks:
         assert TRAINING_FINISHED.blocking and not LOSS_FELL.blocking
 
 
-class TestSettings:
-    @pytest.mark.parametrize(
-        "section, message",
-        [
-            ({"launcher": "slurm"}, r"sources.yaml: settings.training: launcher: wants local or ray, got 'slurm'"),
-            ({"messages": "kafka"}, r"settings.training: messages: wants file, job_log or s3://bucket, got 'kafka'"),
-            ({"gpu": "abacus"}, r"settings.training: gpu: 'abacus' is not one of a800-80gb"),
-            ({"launchers": "ray"}, r"settings.training.launchers: unknown; known are .*launcher"),
-            ({"job": ["tiny"]}, r"settings.training.job: wants dict, got list"),
-            ({"job": {"preset": "huge"}}, r"sources.yaml: settings.training.job.preset: 'huge' is not one of"),
-            (
-                {"job": {"preset": "tiny", "optimizer": {"rate": 1}}},
-                r"settings.training.job.optimizer.rate: unknown key",
-            ),
-            ({"job": {"preset": "tiny", "data": "x"}}, r"settings.training.job.data: is filled in by the graph"),
-            ({"job": {"duration": {"steps": 3}}}, r"settings.training.job.model: is missing"),
-            ({"job": {"preset": "llama-3-8b"}}, r"job.model.sequence_length: wants 8192, but tokens/packed has .* 32"),
-        ],
-    )
-    def test_mistakes_name_the_file_and_the_key(self, lake: TrainingLake, section: Any, message: str) -> None:
-        lake.configure(section)
-        with pytest.raises(SourcesFileError, match=message):
-            checkpoint.build(lake.workspace, "all")
+class TestPackedFolder:
+    def test_links_on_the_disk_of_the_lake(self, lake: TrainingLake) -> None:
+        packed = lake.workspace.lake.table(PACKED_KEY)
+        folder = packed_folder(lake.workspace, packed, lake.folder / "runs")
+        assert packing_info(folder)["n_sequences"] == 64
+        inodes = {Path(location.path).stat().st_ino for location in packed.files()}
+        assert {path.stat().st_ino for path in folder.iterdir()} == inodes
+        assert packed_folder(lake.workspace, packed, lake.folder / "runs") == folder
 
-    @pytest.mark.parametrize(
-        "section, message",
-        [
-            (settings(python="/nowhere/python"), r"settings.training.python: '/nowhere/python' is no interpreter"),
-            (settings(messages="job_log"), r"settings.training.messages: job_log is for the ray launcher on one node"),
-            (settings(job={"batch": {"sequences": 3}}), r"settings.training.job.batch.sequences: 3 does not divide"),
-        ],
-    )
-    @trains
-    def test_what_shows_when_it_is_to_run(self, lake: TrainingLake, section: Any, message: str) -> None:
-        lake.configure(section)
-        with pytest.raises(SourcesFileError, match=message):
-            lake.materialize()
-        assert not any((run / "worker.log").exists() for run in lake.runs())
-
-    def test_an_object_store_needs_a_folder_for_the_runs(self, lake: TrainingLake) -> None:
-        text = lake.sources_file.read_text().replace(str(lake.folder / "lake"), "memory://lake")
-        lake.sources_file.write_text(text)
-        with pytest.raises(SourcesFileError, match=r"settings.training.runs: is needed where the lake is on an object"):
-            launching.runs_folder(lake.workspace, launching.TrainingSettings())
-        found = launching.runs_folder(lake.workspace, launching.TrainingSettings(runs="runs"))
-        assert found == lake.folder / "runs"
-
-    @pytest.mark.parametrize("launcher, gpus, kind", [("", 0, "local"), ("", 1, "ray"), ("local", 1, "local")])
-    def test_ray_is_for_gpus_unless_told_otherwise(self, launcher: str, gpus: int, kind: str) -> None:
-        section = launching.TrainingSettings(launcher=launcher)
-        assert launching.launcher_kind(section, gpus_per_process=gpus) == kind
-
-
-class TestLiveMetrics:
-    def test_a_line_is_shown_once_on_whichever_way_it_comes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        shown: list[int] = []
-        live = LiveMetrics(None, n_steps=4)
-        monkeypatch.setattr(live, "_show", lambda metrics: shown.append(metrics["step"]))
-        for step, seconds in ((1, 0.5), (2, 0.5), (1, 0.5), (2, 0.5), (3, 0.5), (2, 0.75), (3, 0.5), (4, 0.5)):
-            live.add({"step": step, "seconds": seconds})
-        assert shown == [1, 2, 3, 2, 4]  # step 2 was made again, in another time
-
-    def test_between_the_first_and_the_last_not_more_often_than_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(launching, "SHOW_EVERY_S", 3600.0)
-        shown: list[int] = []
-        live = LiveMetrics(None, n_steps=50)
-        monkeypatch.setattr(live, "_show", lambda metrics: shown.append(metrics["step"]))
-        for step in range(1, 51):
-            live.add({"step": step, "seconds": 0.5})
-        assert shown == [1, 50]
+    def test_copies_from_an_object_store(self, lake: TrainingLake) -> None:
+        workspace = Workspace(parse_sources(f"root: memory://{lake.folder.name}\nsources: {{}}\n"))
+        publish(workspace, PACKED_KEY, lake.folder / "packed-0")
+        folder = packed_folder(workspace, workspace.lake.table(PACKED_KEY), lake.folder / "runs")
+        assert (folder / "packing.json").read_bytes() == (lake.folder / "packed-0" / "packing.json").read_bytes()
+        assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_a_curve_keeps_its_ends() -> None:
@@ -392,10 +346,6 @@ def test_a_curve_keeps_its_ends() -> None:
 
 def hand_made(lake: TrainingLake, summary: dict[str, Any], stamp: dict[str, Any]) -> None:
     """A published checkpoint as it should be, with these values changed."""
-    recipe = checkpoint.build(lake.workspace, "all").recipe
-    from mathcode_assets.defs.assets.checkpoint import job_of
-    from mathcode_assets.training.spec import config_hash
-
     spec = job_of(
         lake.workspace,
         lake.workspace.settings("training", launching.TrainingSettings),
@@ -407,7 +357,6 @@ def hand_made(lake: TrainingLake, summary: dict[str, Any], stamp: dict[str, Any]
     hashes = {"corpus_fingerprint": spec.corpus_fingerprint, "config_hash": config_hash(spec)}
     (folder / SUMMARY_FILE).write_text(json.dumps(good | summary))
     (folder / STAMP_FILE).write_text(json.dumps(hashes | stamp))
-    assert recipe.config["seed"] == spec.seed
     publish(lake.workspace, CHECKPOINT_KEY, folder, facts={})
 
 
@@ -415,49 +364,3 @@ def evaluated(lake: TrainingLake, check: Any, summary: dict[str, Any], stamp: di
     shutil.rmtree(lake.folder / "hand_made", ignore_errors=True)
     hand_made(lake, summary, stamp)
     return check.evaluate(lake.workspace, lake.table, lake.table.manifest())
-
-
-class watching:
-    """While inside: calls something once, in a thread, when the run has made so many steps."""
-
-    def __init__(self, lake: TrainingLake, steps: int, then: Callable[[], None]) -> None:
-        self._thread = threading.Thread(target=self._watch, args=(lake, steps, then))
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._thread.join()
-
-    def _watch(self, lake: TrainingLake, steps: int, then: Callable[[], None]) -> None:
-        wait_for(lambda: bool(lake.runs()) and len(read_metrics(RunFolder(lake.runs()[0]))) >= steps)
-        then()
-
-
-def end_workers(lake: TrainingLake) -> None:
-    """kill -9 the worker of the run, not its torchrun."""
-    folder = str(lake.runs()[0]).encode()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if any(word.startswith(folder) for word in words) and b"torch.distributed.run" not in words:
-            os.kill(int(path.parent.name), signal.SIGKILL)
-
-
-def launch_tokens(pid: int) -> set[str]:
-    """Launch tokens of the children of a process."""
-    found = set()
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        for variable in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
-            if variable.startswith(TOKEN_VARIABLE.encode() + b"="):
-                found.add(variable.decode().split("=", 1)[1])
-    return found
-
-
-def wait_for(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)

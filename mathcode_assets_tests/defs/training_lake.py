@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,9 @@ from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Accounting, Recipe
-from mathcode_assets_tests.training.jobs import job
+from mathcode_assets.training.processes import TOKEN_VARIABLE
+from mathcode_assets.training.run_folder import RunFolder, read_metrics
+from mathcode_assets_tests.training.jobs import PATIENCE_S, job
 from mathcode_assets_tests.training.packed_folder import write_packed_folder
 
 CHECKPOINT = dg.AssetKey(CHECKPOINT_KEY.split("/"))
@@ -113,3 +119,49 @@ def publish(workspace: Workspace, key: str, folder: Path, facts: Mapping[str, An
         accounting=Accounting(n_in=1, n_kept=1),
         facts=facts,
     )
+
+
+class watching:
+    """While inside: calls something once, in a thread, when the run has made so many steps."""
+
+    def __init__(self, lake: TrainingLake, steps: int, then: Callable[[], None]) -> None:
+        self._thread = threading.Thread(target=self._watch, args=(lake, steps, then))
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.join()
+
+    def _watch(self, lake: TrainingLake, steps: int, then: Callable[[], None]) -> None:
+        wait_for(lambda: bool(lake.runs()) and len(read_metrics(RunFolder(lake.runs()[0]))) >= steps)
+        then()
+
+
+def end_workers(lake: TrainingLake) -> None:
+    """kill -9 the worker of the run, not its torchrun."""
+    folder = str(lake.runs()[0]).encode()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(word.startswith(folder) for word in words) and b"torch.distributed.run" not in words:
+            os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def launch_tokens(pid: int) -> set[str]:
+    """Launch tokens of the children of a process."""
+    found = set()
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        for variable in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            if variable.startswith(TOKEN_VARIABLE.encode() + b"="):
+                found.add(variable.decode().split("=", 1)[1])
+    return found
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mathcode_assets.training.launchers import TOKEN_VARIABLE, processes_with
+from mathcode_assets.training.processes import TOKEN_VARIABLE, processes_with
 
 # Workers are started by Ray, in folders of its own.
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])}

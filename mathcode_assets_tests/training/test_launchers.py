@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 
 from mathcode_assets.training.launchers import (
-    TOKEN_VARIABLE,
     Follower,
     LocalLauncher,
     RayLauncher,
     TrainingCancelled,
     TrainingFailed,
-    processes_with,
 )
+from mathcode_assets.training.processes import TOKEN_VARIABLE, processes_with
 from mathcode_assets.training.run_folder import RunFolder, lock, read_metrics, truncate_metrics, write_json
 from mathcode_assets.training.spec import SpecError, parse_spec
 from mathcode_assets_tests.training.jobs import STEPS, curve, job
@@ -150,6 +149,13 @@ def test_a_failure_under_ray_train_has_the_workers_error(ray_address: str, packe
         RayLauncher(ray_address, python=sys.executable).launch(spec, lambda _: None)
     assert "SpecError: model: has a vocabulary of 50" in failed.value.reason
     assert "\n" not in failed.value.reason
+
+
+@pytest.mark.slow
+def test_a_job_that_cannot_begin_says_why(ray_address: str, packed: Path, tmp_path: Path) -> None:
+    launcher = RayLauncher(ray_address, {"PYTHONPATH": "/nowhere"}, python="/nowhere/python")
+    with pytest.raises(TrainingFailed, match="exit status 127, no result file"):
+        launcher.launch(parse_spec(job(packed, tmp_path / "run")), lambda _: None)
 
 
 @pytest.mark.slow

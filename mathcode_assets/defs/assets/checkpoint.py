@@ -21,16 +21,15 @@ from mathcode_assets.defs.assets.tokens import PACKED_KEY, TOKENS_KEY
 from mathcode_assets.defs.launching import (
     Trained,
     TrainingSettings,
-    plan_facts,
     runs_folder,
-    show_plan,
     sources_folder,
     train,
     where,
 )
+from mathcode_assets.defs.live_metrics import current_context, plan_facts, show_plan
 from mathcode_assets.defs.previews import markdown_table
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, Outcome, TableCheck, table_asset
-from mathcode_assets.defs.workspace import Workspace
+from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe, digest
 from mathcode_assets.training.model import STAMP_FILE
@@ -256,12 +255,11 @@ def checkpoint(workspace: Workspace, partition: str) -> FolderBuild:
     packed = workspace.lake.table(PACKED_KEY)
     settings = workspace.settings("training", TrainingSettings)
     job = job_of(workspace, settings, packed)
+    inputs = input_versions(packed)
     run_facts: dict[str, Any] = {}
 
     def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
-        from mathcode_assets.defs.currency import require_current
-
-        require_current(workspace, PACKED_KEY)
+        require_same(workspace, packed, inputs)
         runs = runs_folder(workspace, settings)
         data = packed_folder(workspace, packed, runs)
         tables = [workspace.lake.table(key) for key in (PACKED_KEY, TOKENS_KEY, PILE_KEY)]
@@ -283,10 +281,24 @@ def checkpoint(workspace: Workspace, partition: str) -> FolderBuild:
         return Accounting(n_in=n_sequences, n_kept=n_sequences), facts
 
     return FolderBuild(
-        recipe=Recipe(code_version=CODE_VERSION, inputs=input_versions(packed), config=hashed_config(job)),
+        recipe=Recipe(code_version=CODE_VERSION, inputs=inputs, config=hashed_config(job)),
         make=make,
         run_facts=lambda: run_facts,
     )
+
+
+def require_same(workspace: Workspace, packed: Table, inputs: Mapping[str, str]) -> None:
+    """The packed table is what would be made of the sources now, and is the one that the recipe names.
+
+    Raises:
+        Withheld: it is not, or a blocking check above it is not passed; names what is behind.
+    """
+    from mathcode_assets.defs.currency import require_current
+
+    context = current_context()
+    require_current(workspace, packed.key, instance=None if context is None else context.instance)
+    if input_versions(packed) != inputs:
+        raise Withheld(f"{packed.key} was published anew since this step began")
 
 
 def dry_run(workspace: Workspace, settings: TrainingSettings, spec: JobSpec) -> dict[str, Any]:
@@ -308,7 +320,7 @@ def dry_run(workspace: Workspace, settings: TrainingSettings, spec: JobSpec) -> 
         )
     except SpecError as error:
         raise SourcesFileError(f"{where(workspace)}.job.{error}") from error
-    show_plan(found, settings, on_gpu=spec.resources.gpus_per_process > 0)
+    show_plan(found, gpu=settings.gpu, on_gpu=spec.resources.gpus_per_process > 0)
     return plan_facts(found, settings.gpu)
 
 
