@@ -10,7 +10,6 @@ import pytest
 from mathcode_assets.evaluation.ablation import (
     AS_SEPARATE_DOCUMENTS,
     PAIRED_COMPONENT,
-    evaluation_of,
     plan_ablation,
 )
 from mathcode_assets.evaluation.harness import model_arguments
@@ -136,11 +135,3 @@ def test_a_plan_without_the_translated_code_has_no_pairs() -> None:
 def test_plans_that_make_no_sense(arguments: dict) -> None:
     with pytest.raises(ValueError, match=r"wants some|of no component"):
         plan_ablation(**arguments)
-
-
-def test_the_evaluation_of_a_run_carries_its_composition() -> None:
-    run = plan_ablation(COMPONENTS, seeds=(7,)).runs[1]
-    spec = evaluation_of(run, checkpoint="/runs/a", output="/scores/a", base=parse_spec(GOOD | {"limit": 3}))
-    assert (spec.name, spec.model.path, spec.limit) == ("basic+paired", "/runs/a", 3)
-    assert spec.lineage == {"composition": "basic+paired", "seed": 7, "run": "basic-paired-seed7"}
-    assert parse_spec(spec_to_dict(spec)) == spec
