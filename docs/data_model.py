@@ -29,8 +29,9 @@ TABLES = {
     "tokens": ("`tokens/mathcode_pile`, and written by `mathcode tokenize`", "a document as token ids"),
     "packed_piece": ("beside the sequences of `mathcode pack`", "a piece of a document in a training sequence"),
     "textbook_edition": ("inside `index/textbook_editions`", "a book that is an edition of another"),
-    "score": ("written by `mathcode evaluate`", "one model and one benchmark"),
-    "score_item": ("written by `mathcode evaluate`", "one item with the model's completion and its verdict"),
+    "score": ("`scores/*`, `ablation/runs`, and written by `mathcode evaluate`", "one model and one benchmark"),
+    "score_item": ("`scores/items`", "one item with the model's completion and its verdict"),
+    "ablation_score": ("`ablation/table`", "one composition of the data, one benchmark and one measure"),
 }
 
 

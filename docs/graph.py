@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from mathcode_assets.definitions import build_definitions
+from mathcode_assets.defs.assets.ablation import SOURCE_KEY as ABLATION_PLAN
 from mathcode_assets.defs.components import FILTERED_TABLES, LISTING_KEY, TRANSLATED_TABLES
 from mathcode_assets.sample import sample_dir
 
@@ -42,13 +43,13 @@ def assets() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def box_of(key: str, group: str) -> str:
-    """The box an asset is drawn in; empty for the list of partitions, which is not drawn.
+    """The box an asset is drawn in; empty for the lists of partitions, which are not drawn.
 
     Raises:
         KeyError: an asset of a kind that has no place in the picture.
     """
     layer, name = key.split("/", 1)
-    if key == LISTING_KEY:
+    if key in (LISTING_KEY, ABLATION_PLAN):
         return ""
     if key == "source/benchmarks":
         return key
@@ -56,13 +57,13 @@ def box_of(key: str, group: str) -> str:
         return COMPONENT_OF_SOURCE[name]
     if group == TRANSLATED or name.rsplit("/", 1)[-1] in TRANSLATED_NAMES:
         return TRANSLATED
-    if layer in ("clean", "models", "promoted"):
+    if layer in ("clean", "models", "promoted", "scores", "ablation"):
         return layer
     if layer == "attributes" and "/" in name:
         return name.split("/")[0]
     if group in COMPONENTS:
         return group
-    if layer in ("index", "mixture", "tokens"):
+    if layer in ("index", "mixture", "tokens", "checkpoint"):
         return key
     raise KeyError(f"{key} of group {group} has no place in the picture")
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import dagster as dg
 
-from mathcode_assets.defs.assets import checkpoint, clean, duplicates, mixture, sources
+from mathcode_assets.defs.assets import ablation, checkpoint, clean, duplicates, mixture, scores, sources
 from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.sample import sample_dir
 
-LAKE_ASSETS: list[LakeAsset] = [*CORPUS, *checkpoint.ASSETS]
+LAKE_ASSETS: list[LakeAsset] = [*CORPUS, *checkpoint.ASSETS, *scores.ASSETS, *ablation.ASSETS]
 
 
 def build_definitions(
@@ -39,6 +39,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
+            *ablation.SOURCES,
             *(asset.definition() for asset in LAKE_ASSETS),
             *duplicates.SPECS,
         ],

@@ -282,7 +282,7 @@ PACKED_PIECE = _schema(
 )
 
 SCORE = _schema(
-    "score/1",
+    "score/2",
     [
         _field("model", pa.string(), "name of the model in tables"),
         _field("model_fingerprint", pa.string(), "hash of the checkpoint's files, null for a server", nullable=True),
@@ -291,9 +291,9 @@ SCORE = _schema(
         _field("seed", pa.int64(), "of the training in an ablation, else of the choice of items"),
         _field("benchmark", pa.string(), "name of the task, e.g. gsm8k"),
         _field("n_shots", pa.int32(), "exemplars before each question"),
-        _field("n", pa.int32(), "items asked"),
+        _field("n", pa.int32(), "items asked; of held-out text its documents"),
         _field("n_right", pa.int32(), "items whose answer is verified"),
-        _field("score", pa.float64(), "n_right / n, [0, 1]; null where nothing was asked", nullable=True),
+        _field("score", pa.float64(), "n_right / n, [0, 1]; null where nothing is right or wrong", nullable=True),
         _field("low", pa.float64(), "lower end of Wilson's 95 % interval, [0, 1]"),
         _field("high", pa.float64(), "its upper end"),
         _field("n_contaminated", pa.int32(), "of the n, items found in the training data"),
@@ -306,6 +306,24 @@ SCORE = _schema(
         _field("n_prompts_cut", pa.int32(), "prompts longer than the context, null where unknown", nullable=True),
         _field("paper_model", pa.string(), "model of the paper that stands beside"),
         _field("paper_score", pa.float64(), "its score, percent; null where the paper has none", nullable=True),
+        _field("perplexity", pa.float64(), "of held-out text, per token; null for items", nullable=True),
+        _field("bits_per_byte", pa.float64(), "the same loss in bits a byte of UTF-8; null for items", nullable=True),
+        _field("bits_per_byte_error", pa.float64(), "its standard error over documents", nullable=True),
+    ],
+)
+
+ABLATION_SCORE = _schema(
+    "ablation_score/1",
+    [
+        _field("composition", pa.string(), "of the data, e.g. basic+paired"),
+        _field("benchmark", pa.string(), "name of the task, e.g. gsm8k"),
+        _field("measure", pa.string(), "share_right, perplexity or bits_per_byte"),
+        _field("n_runs", pa.int32(), "runs with it, one for each seed"),
+        _field("n", pa.int32(), "items or documents asked of each run; the same ones for all"),
+        _field("mean", pa.float64(), "over the runs"),
+        _field("deviation", pa.float64(), "standard deviation over the runs; null for a single one", nullable=True),
+        _field("difference", pa.float64(), "mean minus that of `basic`; null where basic has none", nullable=True),
+        _field("paper_score", pa.float64(), "percent right; null where the paper has no such run", nullable=True),
     ],
 )
 
@@ -346,6 +364,7 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     PACKED_PIECE,
     SCORE,
     SCORE_ITEM,
+    ABLATION_SCORE,
 )
 
 

@@ -125,7 +125,7 @@ class TestTheGraph:
         found = assets()
         boxes, _ = collapse(found)
         drawn = {key for keys in boxes.values() for key in keys}
-        assert set(found) - drawn == {"source/listing"}
+        assert set(found) - drawn == {"source/listing", "source/ablation"}
 
     def test_refuses_an_asset_that_has_no_place(self) -> None:
         with pytest.raises(KeyError, match="no place"):

@@ -46,6 +46,7 @@ class CheckConfig:
         programs do not bear out, or writes programs that do not run.
     max_padding_share: of the packed tokens, besides one sequence that is not full; a warning. The reference pads
         13 to 20 %.
+    max_unverifiable_share: of the answers to all benchmarks, a warning: they are of a kind that is not compared.
     max_tokens: of the pile; None is no budget. A warning.
     """
 
@@ -57,6 +58,7 @@ class CheckConfig:
     min_model_precision: float = 0.80
     min_verified_share: float = 0.30
     max_padding_share: float = 0.001
+    max_unverifiable_share: float = 0.05
     max_tokens: int | None = None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from mathcode_assets.defs.ablating import partition_keys
 from mathcode_assets.defs.jobs import OBSERVED, observe_job_name
 from mathcode_assets.defs.table_assets import LakeAsset, TableCheck
 from mathcode_assets.defs.workspace import Withheld, Workspace
@@ -153,7 +154,9 @@ class Driver:
         for chain in chains(self._assets):
             if all(_is_settled_model(self._workspace, asset) for asset in chain.assets):
                 continue
-            names = sorted(self._workspace.partitions(chain.source)) if chain.source else [WHOLE]
+            if not all(asset.is_wanted(self._workspace) for asset in chain.assets):
+                continue
+            names = partition_keys(self._workspace, chain.source) if chain.source else [WHOLE]
             before = report.materialized
             for partition in names:
                 self._make(chain, partition, failed, report)

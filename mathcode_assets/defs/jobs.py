@@ -9,7 +9,7 @@ import dagster as dg
 from mathcode_assets.config import SOURCE_KEYS
 from mathcode_assets.defs.assets.models import MODELS
 
-OBSERVED = (*SOURCE_KEYS, "benchmarks", "listing")
+OBSERVED = (*SOURCE_KEYS, "benchmarks", "listing", "ablation")
 
 
 def observe_job_name(source: str) -> str:
@@ -36,7 +36,26 @@ def _promotion(name: str) -> Any:
     )
 
 
-JOBS = [*_OBSERVE.values(), *(_promotion(model.key.split("/", 1)[1]) for model in MODELS)]
+# One job for each of its partitions: compositions, runs, none.
+_ABLATION = [
+    dg.define_asset_job(
+        "ablation_corpora",
+        selection=dg.AssetSelection.assets("ablation/packed"),
+        description="Packs each composition of the ablation; launch it for all partitions.",
+    ),
+    dg.define_asset_job(
+        "ablate",
+        selection=dg.AssetSelection.assets("ablation/runs"),
+        description="Trains and evaluates the proxy for each run of the ablation; launch it for all partitions.",
+    ),
+    dg.define_asset_job(
+        "ablation_table",
+        selection=dg.AssetSelection.assets("ablation/table"),
+        description="Sets the runs of the ablation side by side.",
+    ),
+]
+
+JOBS = [*_OBSERVE.values(), *_ABLATION, *(_promotion(model.key.split("/", 1)[1]) for model in MODELS)]
 
 SCHEDULES = [
     dg.ScheduleDefinition(

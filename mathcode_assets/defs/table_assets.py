@@ -115,6 +115,7 @@ class LakeAsset:
     schema: pa.Schema | None = None
     partitioned_by: str | None = None
     deps: Sequence[str] = ()
+    whole_deps: Sequence[str] = ()  # of the deps, those of other partitions, of which any partition may be read
     checks: Sequence[TableCheck] = ()
     kinds: frozenset[str] = frozenset()
     automation: dg.AutomationCondition[Any] | None = None
@@ -122,6 +123,7 @@ class LakeAsset:
     preview: Preview | None = None
     publishes: Sequence[str] = ()  # keys of other tables that its step publishes
     separate_checks: Sequence[str] = ()  # blocking checks that are Dagster ops of their own
+    is_wanted: Callable[[Workspace], bool] = lambda workspace: True  # whether the settings ask for it; for the driver
 
     @property
     def asset_key(self) -> dg.AssetKey:
@@ -171,13 +173,18 @@ class LakeAsset:
         table = workspace.lake.table(self.key, partition)
         return _is_current(workspace, table, self.build(workspace, partition))
 
+    def _dep(self, key: str) -> dg.AssetDep:
+        # Dagster's default is that partitions of the same name belong together.
+        mapping = dg.AllPartitionMapping() if key in self.whole_deps else None
+        return dg.AssetDep(dg.AssetKey(key.split("/")), partition_mapping=mapping)
+
     def definition(self) -> dg.AssetsDefinition:
         """The Dagster asset."""
         partitions = partitions_def(self.partitioned_by) if self.partitioned_by else None
 
         @dg.asset(
             key=self.asset_key,
-            deps=[dg.AssetKey(dep.split("/")) for dep in self.deps],
+            deps=[self._dep(dep) for dep in self.deps],
             partitions_def=partitions,
             group_name=self.group,
             description=inspect.getdoc(self.build),

@@ -1,8 +1,7 @@
 """Ablations over the data: which components go into which proxy run, as a pure plan.
 
     plan = plan_ablation(("open_web_math", "cc_en_math", "code", "mathematical_code"), seeds=(1, 2, 3))
-    for run in plan.runs: ...     # build the mixture of run.composition, train with run.seed, then
-    spec = evaluation_of(run, checkpoint=..., base=spec)       # and tables.ablation_table over the results
+    for run in plan.runs: ...     # build the mixture of run.composition, train with run.seed, evaluate
 
 Nothing is trained or stored here. Compositions: *basic* (everything but the translated code), *basic+paired* (the whole
 pile), *basic+separated* (the translated code with text and programs as documents of their own), and the whole pile
@@ -11,13 +10,10 @@ minus each component. Runs of one seed see the same number of tokens, so that th
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-
-from mathcode_assets.evaluation.spec import EvaluationSpec
 
 # The component whose pairing is the paper's question.
 PAIRED_COMPONENT = "mathematical_code"
@@ -32,8 +28,6 @@ FORMS = (AS_PAIRS, AS_SEPARATE_DOCUMENTS)
 
 # The paper's proxy: DeepSeekCoder-1.3B; its seed is 3407. Three runs are the fewest with a spread worth printing.
 DEFAULT_SEEDS = (3407, 3408, 3409)
-
-_FENCE = re.compile(r"^```[a-zA-Z]*[ \t]*\n.*?^```[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,30 +128,6 @@ def compositions(whole: Mapping[str, float], *, minus_each: bool) -> Sequence[Co
             if left_out != PAIRED_COMPONENT and any(weight > 0 for weight in rest.values()):
                 found.append(Composition(name=MINUS + left_out, weights=MappingProxyType(rest)))
     return found
-
-
-def separated_documents(text: str) -> tuple[str, str]:
-    """A document of the translated code as two: its text without programs, and its programs alone.
-
-    Together they hold the same characters but for blank lines, so that paired and separated differ in order only.
-    """
-    programs = "".join(found[0].rstrip("\n") + "\n" for found in _FENCE.finditer(text)).strip()
-    words = re.sub(r"\n{3,}", "\n\n", _FENCE.sub("\n", text)).strip()
-    return words, programs
-
-
-def evaluation_of(run: ProxyRun, *, checkpoint: str, output: str, base: EvaluationSpec) -> EvaluationSpec:
-    """The evaluation of a run: the base specification on its checkpoint, labelled with what it was trained on.
-
-    The items are the base's for every run; only the training's seed differs.
-    """
-    return dataclasses.replace(
-        base,
-        model=dataclasses.replace(base.model, path=checkpoint),
-        output=output,
-        label=run.composition.name,
-        lineage={**base.lineage, "composition": run.composition.name, "seed": run.seed, "run": run.name},
-    )
 
 
 def slug(name: str) -> str:

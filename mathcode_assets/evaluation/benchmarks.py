@@ -7,6 +7,7 @@
 | option_letter | writes a worked solution | the letter it ends with is the right one |
 | program | completes a program | the program passes the benchmark's tests in the sandbox |
 | harness | as lm-evaluation-harness has it | its own metric says so |
+| perplexity | predicts every token of held-out text | nothing is right or wrong: nats, bits (see `held_out`) |
 
 The paper evaluates 4-shot and text-only (MathCoder2, section 3). For multiple choice it does not say in the facts we
 have whether options were scored or a letter was written, so both are here: `sat_math` and `mmlu_math` by likelihood,
@@ -15,14 +16,18 @@ have whether options were scored or a letter was written, so both are here: `sat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 REASONING = "reasoning"
 LIKELIHOOD = "likelihood"
 OPTION_LETTER = "option_letter"
 PROGRAM = "program"
 HARNESS = "harness"
-KINDS = (REASONING, LIKELIHOOD, OPTION_LETTER, PROGRAM, HARNESS)
+PERPLEXITY = "perplexity"
+KINDS = (REASONING, LIKELIHOOD, OPTION_LETTER, PROGRAM, HARNESS, PERPLEXITY)
+# Kinds whose items are read by `items`.
+WITH_ITEMS = (REASONING, LIKELIHOOD, OPTION_LETTER, PROGRAM)
 
 MATHEMATICS = "mathematics"
 FORGETTING = "forgetting"
@@ -254,9 +259,40 @@ _ALL = (
         hub=HubDataset(path="google-research-datasets/mbpp", configs=("full",)),
         licence="CC-BY-4.0",
     ),
+    Benchmark(name=PERPLEXITY, title="held-out text", kind=PERPLEXITY, group=MATHEMATICS),
 )
 
 BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 
 # The five columns of the paper's Table 2, in its order.
 PAPER_TABLE: tuple[str, ...] = ("math", "gsm8k", "sat_math", "ocw", "mmlu_math")
+
+
+def benchmark_of(task: str, like: Mapping[str, str]) -> Benchmark:
+    """The benchmark of a task: a known one, or one's own file that is asked and judged like a known one.
+
+    Args:
+        task: a name in BENCHMARKS or in `like`.
+        like: own benchmarks: name of task and local file -> name in BENCHMARKS.
+
+    Raises:
+        KeyError: neither knows the task.
+    """
+    if task not in like:
+        return BENCHMARKS[task]
+    return replace(BENCHMARKS[like[task]], name=task, title=task, file=task, hub=None, paper_column="", licence="own")
+
+
+def title_of(task: str) -> str:
+    """How tables call a task; one's own benchmark by its name."""
+    return BENCHMARKS[task].title if task in BENCHMARKS else task
+
+
+def paper_column_of(task: str) -> str:
+    """Its column of the paper's tables; empty where there is none."""
+    return BENCHMARKS[task].paper_column if task in BENCHMARKS else ""
+
+
+def file_of(task: str) -> str:
+    """The stem of its file, by which the contamination tables call it; empty where it has none."""
+    return BENCHMARKS[task].file if task in BENCHMARKS else task

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mathcode_assets.evaluation.scoring import ItemKey
 from mathcode_assets.evaluation.spec import SpecError
-from mathcode_assets.records import CONTAMINATED, iter_column
+from mathcode_assets.records import CONTAMINATED, NEAR, iter_column
 
 
 def contaminated_items(
@@ -35,6 +36,24 @@ def contaminated_items(
                 found.update(
                     (match["benchmark"], match["question_index"]) for match in matches if match["verdict"] in verdicts
                 )
+    return found
+
+
+def matched_documents(
+    batches: Iterable[pa.RecordBatch], *, verdicts: Collection[str] = (CONTAMINATED, NEAR)
+) -> dict[str, set[ItemKey]]:
+    """The documents that match an item, with all items of each; few of many, so they are held in memory.
+
+    Args:
+        batches: with the columns `doc_id` and `matches` of `records.CONTAMINATION_ATTRIBUTES`.
+        verdicts: of a match that counts.
+    """
+    found: dict[str, set[ItemKey]] = {}
+    for batch in batches:
+        for row in batch.filter(pc.greater(pc.list_value_length(batch.column("matches")), 0)).to_pylist():
+            items = {(m["benchmark"], m["question_index"]) for m in row["matches"] if m["verdict"] in verdicts}
+            if items:
+                found.setdefault(row["doc_id"], set()).update(items)
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from mathcode_assets.evaluation import paper
-from mathcode_assets.evaluation.benchmarks import BENCHMARKS, Benchmark
+from mathcode_assets.evaluation.benchmarks import PERPLEXITY, file_of, paper_column_of
+from mathcode_assets.evaluation.held_out import HeldOutLoss
 from mathcode_assets.evaluation.intervals import wilson
 from mathcode_assets.records import VERIFIED
 
@@ -74,6 +76,9 @@ class BenchmarkScore:
         n_prompts_cut: prompts longer than the model's context, whose beginning it did not see; None: unknown.
         paper_score: percent, of `paper_model`; None where the paper has none.
         paper_model: whose.
+        perplexity: of held-out text, per token; None for a benchmark of items.
+        bits_per_byte: the same loss in bits for a byte of UTF-8.
+        bits_per_byte_error: its standard error over documents.
     """
 
     benchmark: str
@@ -85,6 +90,9 @@ class BenchmarkScore:
     n_prompts_cut: int | None
     paper_score: float | None
     paper_model: str
+    perplexity: float | None = None
+    bits_per_byte: float | None = None
+    bits_per_byte_error: float | None = None
 
 
 def share(items: Iterable[JudgedItem]) -> Share:
@@ -99,7 +107,7 @@ def score_benchmark(
     benchmark: str, items: Sequence[JudgedItem], *, paper_model: str, n_prompts_cut: int | None = None
 ) -> BenchmarkScore:
     """The score of one benchmark's items."""
-    column = BENCHMARKS[benchmark].paper_column
+    column = paper_column_of(benchmark)
     return BenchmarkScore(
         benchmark=benchmark,
         all=share(items),
@@ -113,6 +121,59 @@ def score_benchmark(
     )
 
 
-def is_contaminated(benchmark: Benchmark, question_index: int, contaminated: Collection[ItemKey]) -> bool:
+def score_held_out(loss: HeldOutLoss, *, paper_model: str) -> BenchmarkScore:
+    """The loss on held-out text as a score: documents are counted, none of them is right or wrong."""
+    counted = Share(n=len(loss.documents), n_right=0, score=None, low=0.0, high=1.0)
+    return BenchmarkScore(
+        benchmark=PERPLEXITY,
+        all=counted,
+        clean=counted,
+        contaminated=share([]),
+        n_no_answer=0,
+        n_unverifiable=0,
+        n_prompts_cut=None,
+        paper_score=None,
+        paper_model=paper_model,
+        perplexity=loss.perplexity,
+        bits_per_byte=loss.bits_per_byte,
+        bits_per_byte_error=loss.bits_per_byte_error,
+    )
+
+
+def is_contaminated(task: str, question_index: int, contaminated: Collection[ItemKey]) -> bool:
     """Whether an item was found. The tables name a benchmark by its file, which two tasks may share."""
-    return bool(benchmark.file) and (benchmark.file, question_index) in contaminated
+    return bool(file_of(task)) and (file_of(task), question_index) in contaminated
+
+
+def marked(items: Iterable[JudgedItem], contaminated: Collection[ItemKey]) -> list[JudgedItem]:
+    """The items, each saying whether it is among the contaminated ones."""
+    return [
+        replace(item, is_contaminated=is_contaminated(item.benchmark, item.question_index, contaminated))
+        for item in items
+    ]
+
+
+def rescored(
+    scores: Iterable[Mapping[str, Any]], items: Sequence[JudgedItem], *, paper_model: str
+) -> list[dict[str, Any]]:
+    """The scores of a result counted again over its items, for other marks than they had when they were judged.
+
+    Args:
+        scores: of result.json.
+        items: all of its items.jsonl, marked.
+        paper_model: whose numbers stand beside.
+    """
+    by_task: dict[str, list[JudgedItem]] = {}
+    for item in items:
+        by_task.setdefault(item.benchmark, []).append(item)
+    found = []
+    for score in scores:
+        task = score["benchmark"]
+        if task == PERPLEXITY:
+            found.append({**score, "paper_model": paper_model})
+            continue
+        again = score_benchmark(
+            task, by_task.get(task, []), paper_model=paper_model, n_prompts_cut=score["n_prompts_cut"]
+        )
+        found.append(asdict(again))
+    return found

@@ -19,10 +19,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mathcode_assets.evaluation import paper
-from mathcode_assets.evaluation.benchmarks import BENCHMARKS, DEFAULT_SHOTS, HARNESS, PROGRAM
+from mathcode_assets.evaluation.benchmarks import (
+    BENCHMARKS,
+    DEFAULT_SHOTS,
+    PERPLEXITY,
+    PROGRAM,
+    WITH_ITEMS,
+    Benchmark,
+    benchmark_of,
+)
 from mathcode_assets.evaluation.exemplars import EXEMPLARS
 
 MAX_SHOTS = min(len(exemplars) for exemplars in EXEMPLARS.values())
+
+# Long enough for most documents in one piece, and within every context of the paper's models.
+DEFAULT_WINDOW = 2048
 
 
 class SpecError(ValueError):
@@ -63,13 +74,16 @@ class EvaluationSpec:
 
     Attributes:
         model: what is measured.
-        tasks: names in BENCHMARKS, each once.
+        tasks: names in BENCHMARKS or `like`, each once.
         output: folder of result.json and items.jsonl.
         data: folder of local files `<benchmark>.jsonl`; None: the hub.
         limit: items of each benchmark, chosen by the seed; None: all.
         n_shots: exemplars before each question; the paper's 4.
         seed: of the choice of items and of the libraries. Decoding is greedy.
         max_new_tokens: an upper bound for every benchmark; None: each one's own.
+        like: own benchmarks in `data`: name of task and file -> the known one it is asked and judged like.
+        held_out: JSON lines or Parquet with `text`, for the task perplexity.
+        window: most tokens of held-out text the model sees at a time; its own context if that is shorter.
         contaminated: file of JSON lines {benchmark, question_index}: items found in the training data.
         paper_model: whose numbers of the paper stand beside ours.
         label: name of the model in tables; empty: the last part of its path.
@@ -84,6 +98,9 @@ class EvaluationSpec:
     n_shots: int = DEFAULT_SHOTS
     seed: int = 0
     max_new_tokens: int | None = None
+    like: Mapping[str, str] = field(default_factory=dict)
+    held_out: str | None = None
+    window: int = DEFAULT_WINDOW
     contaminated: str | None = None
     paper_model: str = paper.DEFAULT_MODEL
     label: str = ""
@@ -94,6 +111,11 @@ class EvaluationSpec:
     def name(self) -> str:
         """How tables call the model."""
         return self.label or self.model.path.rstrip("/").rpartition("/")[2]
+
+    @property
+    def benchmarks(self) -> list[Benchmark]:
+        """What the tasks are, in order."""
+        return [benchmark_of(task, self.like) for task in self.tasks]
 
 
 def load_spec(path: Path) -> EvaluationSpec:
@@ -130,7 +152,7 @@ def parse_spec(given: Any) -> EvaluationSpec:
 
 def spec_to_dict(spec: EvaluationSpec) -> dict[str, Any]:
     """The specification as JSON values; `parse_spec` of it gives an equal one."""
-    values = dataclasses.asdict(dataclasses.replace(spec, lineage=dict(spec.lineage)))
+    values = dataclasses.asdict(dataclasses.replace(spec, lineage=dict(spec.lineage), like=dict(spec.like)))
     return json.loads(json.dumps(values))
 
 
@@ -153,13 +175,21 @@ def resolved(spec: EvaluationSpec, *, folder: Path) -> EvaluationSpec:
         data=absolute(spec.data),
         output=absolute(spec.output) or spec.output,
         contaminated=absolute(spec.contaminated),
+        held_out=absolute(spec.held_out),
     )
 
 
 def _check(spec: EvaluationSpec) -> None:
-    unknown = [task for task in spec.tasks if task not in BENCHMARKS]
+    for task, known in spec.like.items():
+        if task in BENCHMARKS or known not in BENCHMARKS or BENCHMARKS[known].kind not in WITH_ITEMS:
+            raise SpecError(f"like.{task}: wants a new name, and a benchmark with items of its own; got {known!r}")
+    if spec.like and spec.data is None and any(task in spec.like for task in spec.tasks):
+        raise SpecError("like: own benchmarks are files in the folder `data`")
+    unknown = [task for task in spec.tasks if task not in BENCHMARKS and task not in spec.like]
     if unknown or not spec.tasks:
-        raise SpecError(f"tasks: {', '.join(unknown) or 'none given'}; known are {', '.join(BENCHMARKS)}")
+        raise SpecError(
+            f"tasks: {', '.join(unknown) or 'none given'}; known are {', '.join([*BENCHMARKS, *spec.like])}"
+        )
     if len(set(spec.tasks)) != len(spec.tasks):
         raise SpecError("tasks: one is given twice")
     if not 0 <= spec.n_shots <= MAX_SHOTS:
@@ -167,6 +197,10 @@ def _check(spec: EvaluationSpec) -> None:
     for name, value in (("limit", spec.limit), ("max_new_tokens", spec.max_new_tokens)):
         if value is not None and value < 1:
             raise SpecError(f"{name}: wants at least 1, got {value}")
+    if PERPLEXITY in spec.tasks and (spec.held_out is None or spec.model.kind != "hf"):
+        raise SpecError("held_out: the task perplexity wants a file of texts, and model.kind hf")
+    if spec.window < 2:
+        raise SpecError(f"window: wants at least 2 tokens, got {spec.window}")
     if spec.model.batch_size < 1 or spec.n_workers < 1:
         raise SpecError("model.batch_size and n_workers: want at least 1")
     if spec.paper_model not in paper.SCORES:
@@ -184,12 +218,12 @@ def _check(spec: EvaluationSpec) -> None:
 
 def needs_data(spec: EvaluationSpec) -> bool:
     """Whether any task reads items of ours, from `data` or the hub."""
-    return any(BENCHMARKS[task].kind != HARNESS for task in spec.tasks)
+    return any(benchmark.kind in WITH_ITEMS for benchmark in spec.benchmarks)
 
 
 def needs_sandbox(spec: EvaluationSpec) -> bool:
     """Whether any task executes what the model wrote."""
-    return any(BENCHMARKS[task].kind == PROGRAM for task in spec.tasks)
+    return any(benchmark.kind == PROGRAM for benchmark in spec.benchmarks)
 
 
 def _build(cls: Any, given: Any, where: str) -> Any:

@@ -1,9 +1,13 @@
-"""Results side by side: rows of `records.SCORE` and `records.SCORE_ITEM`, and tables in the shape of the paper's."""
+"""Results side by side: rows of `records.SCORE` and `records.SCORE_ITEM`, and tables in the shape of the paper's.
+
+The ablation's is in `ablation_scores`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,8 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from mathcode_assets.evaluation import paper
-from mathcode_assets.evaluation.benchmarks import BENCHMARKS, PAPER_TABLE
-from mathcode_assets.evaluation.intervals import mean_and_deviation
+from mathcode_assets.evaluation.benchmarks import BENCHMARKS, PAPER_TABLE, paper_column_of, title_of
+from mathcode_assets.evaluation.intervals import Z_95
+from mathcode_assets.evaluation.scoring import JudgedItem
 from mathcode_assets.records import SCORE, SCORE_ITEM, batch_of
 
 Row = Mapping[str, Any]
@@ -49,6 +54,9 @@ def score_rows(result: Row) -> list[dict[str, Any]]:
             "n_prompts_cut": score["n_prompts_cut"],
             "paper_model": score["paper_model"],
             "paper_score": score["paper_score"],
+            "perplexity": score["perplexity"],
+            "bits_per_byte": score["bits_per_byte"],
+            "bits_per_byte_error": score["bits_per_byte_error"],
         }
         for score in result["scores"]
     ]
@@ -61,10 +69,33 @@ def score_batch(results: Iterable[Row]) -> pa.RecordBatch:
 
 def item_batches(items_file: Path) -> Iterator[pa.RecordBatch]:
     """The rows of an items.jsonl as batches of `records.SCORE_ITEM`."""
+    rows = (asdict(item) for item in read_items(items_file))
+    while batch := list(islice(rows, ITEMS_PER_BATCH)):
+        yield batch_of(batch, SCORE_ITEM)
+
+
+def read_items(items_file: Path) -> Iterator[JudgedItem]:
+    """The items of an items.jsonl, in order."""
     with items_file.open(encoding="utf-8", newline="\n") as lines:
-        rows = (json.loads(line) for line in lines)
-        while batch := list(islice(rows, ITEMS_PER_BATCH)):
-            yield batch_of(batch, SCORE_ITEM)
+        yield from items_of_lines(lines)
+
+
+def items_of_lines(lines: Iterable[str]) -> Iterator[JudgedItem]:
+    """The items of the lines of an items.jsonl, in order."""
+    for line in lines:
+        if line.strip():
+            yield JudgedItem(**json.loads(line))
+
+
+def score_table(rows: Sequence[Row]) -> str:
+    """One model, a line for each benchmark: score, interval, items, the paper's number, and without what leaked."""
+    lines = [
+        markdown_row(["benchmark", "score", "95 % interval", "n", "paper", "without contaminated items"]),
+        markdown_rule(5),
+    ]
+    for row in sorted(rows, key=lambda row: columns_of(rows).index(row["benchmark"])):
+        lines.append(markdown_row([title_of(row["benchmark"]), *_cells(row), _paper_percent(row), _clean(row)]))
+    return "\n".join(lines) + "\n" + _notes(rows)
 
 
 def paper_table(rows: Sequence[Row]) -> str:
@@ -77,47 +108,54 @@ def paper_table(rows: Sequence[Row]) -> str:
     for row in rows:
         by_model.setdefault(row["model"], {})[row["benchmark"]] = row
     columns = columns_of(rows)
-    lines = [_line(["model", *(BENCHMARKS[column].title for column in columns)]), _rule(len(columns))]
+    lines = [markdown_row(["model", *(title_of(column) for column in columns)]), markdown_rule(len(columns))]
     lines += [
-        _line([model, *(_measured(found.get(column)) for column in columns)]) for model, found in by_model.items()
+        markdown_row([model, *(_measured(found.get(column)) for column in columns)])
+        for model, found in by_model.items()
     ]
     for model in dict.fromkeys(row["paper_model"] for row in rows):
-        known = [paper.score(model, BENCHMARKS[column].paper_column) for column in columns]
-        lines.append(_line([f"{model} (paper)", *(NOTHING if value is None else f"{value:.1f}" for value in known)]))
+        known = [paper.score(model, paper_column_of(column)) for column in columns]
+        lines.append(
+            markdown_row([f"{model} (paper)", *(NOTHING if value is None else f"{value:.1f}" for value in known)])
+        )
     return "\n".join(lines) + "\n" + _notes(rows)
-
-
-def ablation_table(rows: Sequence[Row]) -> str:
-    """Compositions by benchmarks in the shape of the paper's Table 4: mean and standard deviation over seeds, percent.
-
-    Args:
-        rows: of `records.SCORE` with a composition; in the order the compositions shall have.
-    """
-    cells: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        if row["composition"] and row["score"] is not None:
-            scores = cells.setdefault(row["composition"], {}).setdefault(row["benchmark"], [])
-            scores.append(100 * row["score"])
-    columns = columns_of(rows)
-    lines = [_line(["data", "runs", *(BENCHMARKS[column].title for column in columns)]), _rule(len(columns) + 1)]
-    for composition, found in cells.items():
-        n_runs = max(len(scores) for scores in found.values())
-        lines.append(_line([composition, str(n_runs), *(_over_seeds(found.get(column, [])) for column in columns)]))
-    for composition, known in paper.ABLATION.items():
-        values = [known.get(BENCHMARKS[column].paper_column) for column in columns]
-        shown = [NOTHING if value is None else f"{value:.1f}" for value in values]
-        lines.append(_line([f"{composition} (paper)", "1", *shown]))
-    return "\n".join(lines) + "\n"
 
 
 def columns_of(rows: Sequence[Row]) -> list[str]:
     """The benchmarks of some rows: the paper's table first, in its order, then as in BENCHMARKS."""
     present = {row["benchmark"] for row in rows}
     order = [*PAPER_TABLE, *(name for name in BENCHMARKS if name not in PAPER_TABLE)]
+    own = sorted(present - set(order))  # before held-out text, which is the last of BENCHMARKS
+    order[-1:] = [*own, order[-1]]
     return [name for name in order if name in present]
 
 
+def _cells(row: Row) -> tuple[str, str, str]:
+    """Score, interval and n of a line."""
+    if row["perplexity"] is not None:
+        error = row["bits_per_byte_error"]
+        spread = NOTHING if error is None else f"{row['bits_per_byte']:.4f} ± {Z_95 * error:.4f} bits per byte"
+        return f"perplexity {row['perplexity']:.2f}", spread, f"{row['n']} documents"
+    if row["score"] is None:
+        return NOTHING, NOTHING, str(row["n"])
+    return f"{100 * row['score']:.1f}", f"{100 * row['low']:.1f} to {100 * row['high']:.1f}", str(row["n"])
+
+
+def _paper_percent(row: Row) -> str:
+    return NOTHING if row["paper_score"] is None else f"{row['paper_score']:.1f} ({row['paper_model']})"
+
+
+def _clean(row: Row) -> str:
+    """The score on the items that are not in the training data, where there are such."""
+    if row["score"] is None or not row["n_contaminated"]:
+        return NOTHING
+    rest = f"{row['n'] - row['n_contaminated']} items"
+    return rest if row["score_clean"] is None else f"{100 * row['score_clean']:.1f} on {rest}"
+
+
 def _measured(row: Row | None) -> str:
+    if row is not None and row.get("perplexity") is not None:
+        return f"perplexity {row['perplexity']:.2f}, {row['bits_per_byte']:.4f} bits per byte"
     if row is None or row["score"] is None:
         return NOTHING
     shown = f"{100 * row['score']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}] of {row['n']}"
@@ -125,13 +163,6 @@ def _measured(row: Row | None) -> str:
         clean = NOTHING if row["score_clean"] is None else f"{100 * row['score_clean']:.1f}"
         shown += f"; {clean} without {row['n_contaminated']} contaminated"
     return shown
-
-
-def _over_seeds(scores: Sequence[float]) -> str:
-    if not scores:
-        return NOTHING
-    mean, deviation = mean_and_deviation(scores)
-    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
 
 
 def _notes(rows: Sequence[Row]) -> str:
@@ -142,9 +173,11 @@ def _notes(rows: Sequence[Row]) -> str:
     return "\n" + " ".join(notes) + "\n"
 
 
-def _line(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _rule(n_columns: int) -> str:
+def markdown_rule(n_columns: int) -> str:
+    """The line below the heads of one column and n_columns others."""
     return "|---|" + "---|" * n_columns

@@ -22,10 +22,19 @@ from typing import Any
 
 from mathcode_assets import __version__
 from mathcode_assets.evaluation.answers import Extracted, extract_answer, extract_option
-from mathcode_assets.evaluation.benchmarks import BENCHMARKS, HARNESS, LIKELIHOOD, OPTION_LETTER, PROGRAM, Benchmark
+from mathcode_assets.evaluation.benchmarks import (
+    HARNESS,
+    LIKELIHOOD,
+    OPTION_LETTER,
+    PERPLEXITY,
+    PROGRAM,
+    WITH_ITEMS,
+    Benchmark,
+)
 from mathcode_assets.evaluation.checkpoints import fingerprint, stamp
 from mathcode_assets.evaluation.contaminated import read_contaminated
 from mathcode_assets.evaluation.harness import Answered, Asked, asked, fitted, load_model, n_prompts_cut, run
+from mathcode_assets.evaluation.held_out import HeldOutLoss, measure_harness_model, read_texts
 from mathcode_assets.evaluation.items import Item, ItemsError, Loaded, choose, hub_items, local_items
 from mathcode_assets.evaluation.judging import CheckedProgram, Pair, judge_answers, judge_letters, judge_programs
 from mathcode_assets.evaluation.programs import passed_mark, program_of, solution_of, write_evalplus_samples
@@ -35,6 +44,7 @@ from mathcode_assets.evaluation.scoring import (
     JudgedItem,
     is_contaminated,
     score_benchmark,
+    score_held_out,
 )
 from mathcode_assets.evaluation.spec import EvaluationSpec, SpecError, load_spec, spec_to_dict
 from mathcode_assets.records import REFUTED, VERIFIED
@@ -58,11 +68,13 @@ class Answers:
         by_benchmark: by the benchmark's name.
         n_cut: prompts that did not fit, by the same; None where unknown.
         max_new_tokens: of a completion, by the same, after fitting to the model's context.
+        held_out: loss on held-out text, where the task perplexity is asked.
     """
 
     by_benchmark: Mapping[str, Sequence[Answered]]
     n_cut: Mapping[str, int | None]
     max_new_tokens: Mapping[str, int]
+    held_out: HeldOutLoss | None = None
 
 
 def evaluate(spec: EvaluationSpec, runner: Runner | None = None) -> dict[str, Any]:
@@ -81,23 +93,28 @@ def evaluate(spec: EvaluationSpec, runner: Runner | None = None) -> dict[str, An
     output.mkdir(parents=True, exist_ok=True)
     (output / RESULT_FILE).unlink(missing_ok=True)
     contaminated = read_contaminated(Path(spec.contaminated)) if spec.contaminated else frozenset()
-    benchmarks = [BENCHMARKS[task] for task in spec.tasks]
-    loaded = {benchmark.name: items_of(benchmark, spec) for benchmark in benchmarks if benchmark.kind != HARNESS}
+    benchmarks = {benchmark.name: benchmark for benchmark in spec.benchmarks}
+    loaded = {name: items_of(found, spec) for name, found in benchmarks.items() if found.kind in WITH_ITEMS}
     requests = [
         asked(
-            BENCHMARKS[name],
+            benchmarks[name],
             choose(found.items, limit=spec.limit, seed=spec.seed),
             n_shots=spec.n_shots,
             max_new_tokens=spec.max_new_tokens,
         )
         for name, found in loaded.items()
     ]
-    own_tasks = [benchmark for benchmark in benchmarks if benchmark.kind == HARNESS]
+    own_tasks = [benchmark for benchmark in benchmarks.values() if benchmark.kind == HARNESS]
     answers = (runner or ask_model)(spec, requests, own_tasks)
     by_request = {request.benchmark.name: request for request in requests}
     judged: list[JudgedItem] = []
     scores: list[BenchmarkScore] = []
-    for benchmark in benchmarks:
+    for benchmark in benchmarks.values():
+        if benchmark.kind == PERPLEXITY:
+            if answers.held_out is None:
+                raise ItemsError("held_out: the text came back without a loss")
+            scores.append(score_held_out(answers.held_out, paper_model=spec.paper_model))
+            continue
         items = judge(
             benchmark, by_request.get(benchmark.name), answers.by_benchmark[benchmark.name], contaminated, spec
         )
@@ -112,6 +129,7 @@ def evaluate(spec: EvaluationSpec, runner: Runner | None = None) -> dict[str, An
             request.benchmark.name: prompt_facts(request, loaded[request.benchmark.name], answers)
             for request in requests
         },
+        "held_out": answers.held_out.as_dict() if answers.held_out is not None else None,
         "libraries": library_versions(),
         "spec": spec_to_dict(spec),
     }
@@ -127,15 +145,17 @@ def items_of(benchmark: Benchmark, spec: EvaluationSpec) -> Loaded:
 
 def ask_model(spec: EvaluationSpec, requests: Sequence[Asked], own_tasks: Sequence[Benchmark]) -> Answers:
     """Load the model and let lm-evaluation-harness ask it."""
-    set_environment(spec, is_offline=spec.data is not None and not own_tasks)
+    texts = read_texts(Path(spec.held_out)) if PERPLEXITY in spec.tasks and spec.held_out else []
+    set_environment(spec, is_offline=(spec.data is not None or not requests) and not own_tasks)
     model = load_model(spec.model, seed=spec.seed)
     max_length = getattr(model, "max_length", None)
     requests = [fitted(request, max_length if isinstance(max_length, int) else None) for request in requests]
     n_cut = {request.benchmark.name: n_prompts_cut(request, model) for request in requests}
     folder = Path(spec.output) / "harness"
     by_benchmark = run(model, requests, own_tasks, folder=folder, limit=spec.limit, seed=spec.seed)
+    held_out = measure_harness_model(model, texts, spec.window) if texts else None
     max_new_tokens = {request.benchmark.name: request.max_new_tokens for request in requests}
-    return Answers(by_benchmark=by_benchmark, n_cut=n_cut, max_new_tokens=max_new_tokens)
+    return Answers(by_benchmark=by_benchmark, n_cut=n_cut, max_new_tokens=max_new_tokens, held_out=held_out)
 
 
 def set_environment(spec: EvaluationSpec, *, is_offline: bool) -> None:
@@ -191,7 +211,7 @@ def judge(
             verdict=verdict.verdict,
             method=verdict.method,
             evidence=verdict.evidence,
-            is_contaminated=is_contaminated(benchmark, item.question_index, contaminated),
+            is_contaminated=is_contaminated(benchmark.name, item.question_index, contaminated),
         )
         for item, text, found, verdict in zip(request.items, completions, extracted, verdicts, strict=True)
     ]
@@ -281,6 +301,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     for score in result["scores"]:
+        if score["perplexity"] is not None:
+            print(f"{score['benchmark']}: {score['perplexity']:.3f}, {score['bits_per_byte']:.4f} bits per byte")
+            continue
         print(f"{score['benchmark']}: {score['all']['n_right']} of {score['all']['n']}")
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mathcode_assets.evaluation.answers import extract_answer, extract_option
-from mathcode_assets.evaluation.benchmarks import BENCHMARKS, HARNESS, PROGRAM
+from mathcode_assets.evaluation.benchmarks import BENCHMARKS, HARNESS, PERPLEXITY, PROGRAM
 from mathcode_assets.evaluation.exemplars import EXEMPLARS, Exemplar
 from mathcode_assets.evaluation.prompts import answer_sentence
 from mathcode_assets.records import VERIFIED
@@ -58,7 +58,7 @@ def test_right_options_are_spread() -> None:
 
 @pytest.mark.parametrize(
     "benchmark",
-    [each for each in BENCHMARKS.values() if each.kind not in (HARNESS, PROGRAM)],
+    [each for each in BENCHMARKS.values() if each.kind not in (HARNESS, PROGRAM, PERPLEXITY)],
     ids=lambda each: each.name,
 )
 def test_the_answer_is_found_in_every_exemplar(benchmark) -> None:

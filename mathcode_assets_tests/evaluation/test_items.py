@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mathcode_assets.evaluation.benchmarks import BENCHMARKS, HARNESS, LIKELIHOOD, PROGRAM, Benchmark
+from mathcode_assets.evaluation.benchmarks import BENCHMARKS, LIKELIHOOD, PROGRAM, WITH_ITEMS, Benchmark
 from mathcode_assets.evaluation.harness import answered, asked, fitted, task_config, task_rows, write_tasks
 from mathcode_assets.evaluation.items import ItemsError, choose, hub_items, item_of, local_items, options_of
 from mathcode_assets.evaluation.prompts import exemplars_of, prompt_of, stops_of
 from mathcode_assets_tests.evaluation.small_benchmarks import FILES, write_benchmarks
 
-OURS = [benchmark for benchmark in BENCHMARKS.values() if benchmark.kind != HARNESS]
+OURS = [benchmark for benchmark in BENCHMARKS.values() if benchmark.kind in WITH_ITEMS]
 
 
 @pytest.fixture

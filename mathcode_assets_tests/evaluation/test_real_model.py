@@ -1,6 +1,7 @@
 """Every benchmark through lm-evaluation-harness with a real model, a few items each.
 
-Runs in the environment of infra/evaluation, which the variable MATHCODE_EVALUATION_PYTHON names; the model is the
+Runs in this environment where it has lm-eval, else in that of infra/evaluation, which the variable
+MATHCODE_EVALUATION_PYTHON names; the model is the
 folder MATHCODE_EVALUATION_MODEL, or else a Llama of random weights made there. Minutes on a CPU.
 """
 
@@ -60,10 +61,13 @@ def model(python: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_every_benchmark(python: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = [name for name, benchmark in BENCHMARKS.items() if benchmark.kind != HARNESS]
+    held_out = tmp_path / "held_out.jsonl"
+    held_out.write_text("".join(json.dumps({"text": text}) + "\n" for text in ("Two and two are four.", "x" * 3000)))
     spec = {
         "model": {"path": model, "batch_size": 2},
         "tasks": tasks,
         "data": str(write_benchmarks(tmp_path / "benchmarks")),
+        "held_out": str(held_out),
         "limit": 2,
         "max_new_tokens": 16,
         "output": str(tmp_path / "out"),
@@ -76,6 +80,9 @@ def test_every_benchmark(python: str, model: str, tmp_path: Path, capsys: pytest
     assert [score["benchmark"] for score in result["scores"]] == tasks
     assert all(0 < score["all"]["n"] <= 2 for score in result["scores"])
     assert result["libraries"]["lm_eval"] and result["model"]["fingerprint"]
+    if "MATHCODE_EVALUATION_MODEL" not in os.environ:
+        # Random weights know nothing: a token of the alphabet of 257 costs some 8 bits, and is a byte.
+        assert 7.5 < result["held_out"]["bits_per_byte"] < 8.6
     items = [json.loads(line) for line in (tmp_path / "out" / "items.jsonl").read_text().split("\n") if line]
     assert {item["completion"] for item in items if item["found_by"] == "likelihood"} <= set("ABCD")
     assert (tmp_path / "out" / "scores.parquet").is_file()

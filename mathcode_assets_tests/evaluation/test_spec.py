@@ -10,9 +10,7 @@ import pytest
 from mathcode_assets.evaluation.ablation import (
     AS_SEPARATE_DOCUMENTS,
     PAIRED_COMPONENT,
-    evaluation_of,
     plan_ablation,
-    separated_documents,
 )
 from mathcode_assets.evaluation.harness import model_arguments
 from mathcode_assets.evaluation.spec import SpecError, load_spec, parse_spec, spec_to_dict
@@ -137,20 +135,3 @@ def test_a_plan_without_the_translated_code_has_no_pairs() -> None:
 def test_plans_that_make_no_sense(arguments: dict) -> None:
     with pytest.raises(ValueError, match=r"wants some|of no component"):
         plan_ablation(**arguments)
-
-
-def test_the_evaluation_of_a_run_carries_its_composition() -> None:
-    run = plan_ablation(COMPONENTS, seeds=(7,)).runs[1]
-    spec = evaluation_of(run, checkpoint="/runs/a", output="/scores/a", base=parse_spec(GOOD | {"limit": 3}))
-    assert (spec.name, spec.model.path, spec.limit) == ("basic+paired", "/runs/a", 3)
-    assert spec.lineage == {"composition": "basic+paired", "seed": 7, "run": "basic-paired-seed7"}
-    assert parse_spec(spec_to_dict(spec)) == spec
-
-
-def test_text_and_programs_apart() -> None:
-    text = "Conditions: x = 2\n\nresult: 4\n\n```python\nx = 2\nprint(x**2)\n```\n\nThen\n\n```python\nprint(5)\n```\n"
-    words, programs = separated_documents(text)
-    assert words == "Conditions: x = 2\n\nresult: 4\n\nThen"
-    assert programs == "```python\nx = 2\nprint(x**2)\n```\n```python\nprint(5)\n```"
-    assert separated_documents("no program here") == ("no program here", "")
-    assert separated_documents("open\n```python\nprint(5)") == ("open\n```python\nprint(5)", "")

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mathcode_assets.evaluation import paper
+from mathcode_assets.evaluation.ablation_scores import DifferentItems, ablation_rows, ablation_table
 from mathcode_assets.evaluation.benchmarks import BENCHMARKS, PAPER_TABLE
+from mathcode_assets.evaluation.held_out import DocumentLoss, HeldOutLoss
 from mathcode_assets.evaluation.intervals import mean_and_deviation, wilson
-from mathcode_assets.evaluation.scoring import JudgedItem, score_benchmark
-from mathcode_assets.evaluation.tables import ablation_table, columns_of, item_batches, paper_table, score_batch
-from mathcode_assets.records import REFUTED, SCORE, UNVERIFIABLE, VERIFIED
+from mathcode_assets.evaluation.scoring import JudgedItem, marked, rescored, score_benchmark, score_held_out
+from mathcode_assets.evaluation.tables import columns_of, item_batches, paper_table, score_batch, score_table
+from mathcode_assets.records import ABLATION_SCORE, REFUTED, SCORE, UNVERIFIABLE, VERIFIED, batch_of
 
 
 @pytest.mark.parametrize(
@@ -88,15 +90,21 @@ def test_a_benchmark_of_nothing_has_no_score() -> None:
     assert (score.all.score, score.all.low, score.all.high, score.paper_score) == (None, 0.0, 1.0, None)
 
 
-def row(benchmark: str, score: float, **more) -> dict:
+def row(benchmark: str, score: float | None, **more) -> dict:
     values = {
         "model": "tiny",
         "benchmark": benchmark,
         "composition": "",
         "score": score,
-        "low": score / 2,
-        "high": min(1.0, score * 2),
+        "low": (score or 0.0) / 2,
+        "high": min(1.0, (score or 0.5) * 2),
         "n": 100,
+        "n_shots": 4,
+        "seed": 0,
+        "perplexity": None,
+        "bits_per_byte": None,
+        "bits_per_byte_error": None,
+        "paper_score": None,
         "n_contaminated": 0,
         "score_clean": score,
         "n_prompts_cut": 0,
@@ -123,14 +131,63 @@ def test_the_ablation_has_mean_and_deviation_over_seeds() -> None:
         for composition, scores in (("basic", (0.10, 0.12, 0.14)), ("basic+paired", (0.2,)))
         for seed, score in enumerate(scores)
     ]
-    lines = ablation_table(rows).splitlines()
-    assert lines[:4] == [
+    found = ablation_rows(rows)
+    assert batch_of(found, ABLATION_SCORE).num_rows == 2
+    assert [row["difference"] for row in found] == pytest.approx([0.0, 0.08])
+    assert (found[0]["deviation"], found[1]["deviation"]) == (pytest.approx(0.02), None)
+    assert [row["paper_score"] for row in found] == [None, 17.8]
+    assert ablation_table(found).splitlines()[:6] == [
         "| data | runs | MATH |",
         "|---|---|---|",
         "| basic | 3 | 12.0 ± 2.0 |",
-        "| basic+paired | 1 | 20.0 |",
+        "| basic+paired | 1 | 20.0 (+8.0) |",
+        "| basic+separated (paper) | 1 | 17.0 |",
+        "| basic+paired (paper) | 1 | 17.8 |",
     ]
-    assert lines[4:] == ["| basic+separated (paper) | 1 | 17.0 |", "| basic+paired (paper) | 1 | 17.8 |"]
+
+
+def test_held_out_text_is_compared_in_bits_per_byte() -> None:
+    rows = [
+        row("perplexity", None, composition=composition, seed=seed, perplexity=8.0, bits_per_byte=bits, n=20)
+        for composition, seed, bits in (("basic", 1, 1.25), ("basic", 2, 1.75), ("minus code", 1, 2.0))
+    ]
+    found = ablation_rows(rows)
+    assert {row["measure"] for row in found} == {"perplexity", "bits_per_byte"}
+    lines = ablation_table(found).splitlines()
+    assert lines[2:4] == ["| basic | 2 | 1.5000 ± 0.3536 |", "| minus code | 1 | 2.0000 (+0.5000) |"]
+    assert "less is better" in lines[-1]
+
+
+def test_runs_asked_other_items_are_not_compared() -> None:
+    rows = [row("math", 0.1, composition="basic", n=100), row("math", 0.1, composition="basic+paired", n=99)]
+    with pytest.raises(DifferentItems, match="math: 100 items with 4 exemplars in basic seed 0, 99 with 4"):
+        ablation_rows(rows)
+
+
+def test_the_table_of_one_model() -> None:
+    loss = HeldOutLoss(sha256="", window=8, documents=(DocumentLoss(n_tokens=4, n_bytes=8, nats=8.0),) * 2)
+    held_out = row("perplexity", None, n=2, perplexity=loss.perplexity, bits_per_byte=loss.bits_per_byte)
+    held_out["bits_per_byte_error"] = loss.bits_per_byte_error
+    rows = [held_out, row("gsm8k", 0.25, n_contaminated=4, score_clean=0.2, paper_score=69.9), row("our_exam", 0.5)]
+    lines = score_table(rows).splitlines()
+    assert lines[2:5] == [
+        "| GSM8K | 25.0 | 12.5 to 50.0 | 100 | 69.9 (MathCoder2-Llama-3-8B) | 20.0 on 96 items |",
+        "| our_exam | 50.0 | 25.0 to 100.0 | 100 | – | – |",
+        "| held-out text | perplexity 7.39 | 1.4427 ± 0.0000 bits per byte | 2 documents | – | – |",
+    ]
+
+
+def test_scores_are_counted_again_for_other_marks() -> None:
+    from dataclasses import asdict
+
+    unmarked = marked(ITEMS, set())
+    before = asdict(score_benchmark("gsm8k", unmarked, paper_model="Llama-3-8B", n_prompts_cut=1))
+    loss = HeldOutLoss(sha256="", window=8, documents=(DocumentLoss(n_tokens=4, n_bytes=8, nats=8.0),))
+    held_out = asdict(score_held_out(loss, paper_model="Llama-3-8B"))
+    again = marked(unmarked, {("gsm8k", 0), ("gsm8k", 1), ("math", 2)})
+    [found, kept] = rescored([before, held_out], again, paper_model="Llama-3-8B")
+    assert found == asdict(score_benchmark("gsm8k", ITEMS, paper_model="Llama-3-8B", n_prompts_cut=1))
+    assert kept == held_out
 
 
 def test_columns_come_in_the_papers_order() -> None:
