@@ -11,19 +11,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from mathcode_assets.config import SourcesFileError, load_sources
 from mathcode_assets.defs.assets import ablation, checkpoint, clean, duplicates, mixture, scores, sources
 from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.table_assets import LakeAsset
+from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sample import sample_dir
 
 LAKE_ASSETS: list[LakeAsset] = [*CORPUS, *checkpoint.ASSETS, *scores.ASSETS, *ablation.ASSETS]
+
+
+def automatic(sources_file: str | Path) -> list[LakeAsset]:
+    """The assets; those that the sources file does not ask for are never made without being asked.
+
+    A sources file that cannot be read leaves them as they are: the first step that opens it says what is wrong.
+    """
+    try:
+        workspace = Workspace(load_sources(sources_file))
+    except SourcesFileError:
+        return LAKE_ASSETS
+    return [asset if asset.is_wanted(workspace) else replace(asset, automation=None) for asset in LAKE_ASSETS]
 
 
 def build_definitions(
@@ -40,7 +55,7 @@ def build_definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
             *ablation.SOURCES,
-            *(asset.definition() for asset in LAKE_ASSETS),
+            *(asset.definition() for asset in automatic(sources_file)),
             *duplicates.SPECS,
         ],
         asset_checks=[*clean.CHECKS, *mixture.CHECKS],

@@ -37,11 +37,12 @@ class BuiltLake:
     report: DriveReport
 
 
-def drive(sources_file: Path, root: Path) -> BuiltLake:
-    """Build a lake as `mathcode run` does, recording in the lake's own Dagster home."""
+def drive(sources_file: Path, root: Path, *, corpus_only: bool = True) -> BuiltLake:
+    """Build a lake as `mathcode run` does, in the lake's own Dagster home; by default up to the packed pile."""
     from mathcode_assets.config import load_sources
     from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
     from mathcode_assets.defs.drive import Driver
+    from mathcode_assets.defs.graph import CORPUS
     from mathcode_assets.defs.instance import open_instance
     from mathcode_assets.defs.workspace import Workspace
 
@@ -49,7 +50,7 @@ def drive(sources_file: Path, root: Path) -> BuiltLake:
     with open_instance(root / ".dagster") as instance:
         driver = Driver(
             definitions=build_definitions(sources_file, root=str(root)),
-            assets=LAKE_ASSETS,
+            assets=CORPUS if corpus_only else LAKE_ASSETS,
             workspace=workspace,
             instance=instance,
         )

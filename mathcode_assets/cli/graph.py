@@ -60,16 +60,19 @@ def build(sources_file: Path, *, root: str | None) -> int:
     started = time.perf_counter()
     from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
     from mathcode_assets.defs.drive import Driver
+    from mathcode_assets.defs.graph import CORPUS
     from mathcode_assets.defs.instance import dagster_home, open_instance
+    from mathcode_assets.defs.launching import is_asked_for, missing_packages
     from mathcode_assets.defs.resources import WorkspaceResource
     from mathcode_assets.storage.catalog import write_catalog
 
     workspace = WorkspaceResource(sources_file=str(sources_file), root=root).open()
     home = dagster_home(workspace.lake)
+    missing = missing_packages(workspace) if is_asked_for(workspace) else []
     with open_instance(home) as instance:
         driver = Driver(
             definitions=build_definitions(sources_file, root=root),
-            assets=LAKE_ASSETS,
+            assets=CORPUS if missing else LAKE_ASSETS,
             workspace=workspace,
             instance=instance,
             progress=lambda line: out.print(line, style="dim", markup=False),
@@ -77,6 +80,9 @@ def build(sources_file: Path, *, root: str | None) -> int:
         report = driver.run()
     catalog = write_catalog(workspace.lake)
     print_components(workspace)
+    if missing:
+        out.print(f"not trained: {', '.join(missing)} missing here (infra/install_environment.sh ENV train,eval)")
+    print_model(workspace)
     print_checks(report.checks)
     for failure in report.failures:
         err.print(f"failed {failure.asset}[{failure.partition}]: {failure.reason}", style="red", markup=False)
@@ -112,6 +118,29 @@ def print_components(workspace: Any) -> None:
         )
     total = sum(count.documents for count in counts)
     table.add_row("total", f"{total:,}", f"{pile.n_tokens or 0:,}", "100.0%", "", style="bold")
+    out.print(table)
+
+
+def print_model(workspace: Any) -> None:
+    """What was trained on the pile, and its scores; nothing where no model is published."""
+    from mathcode_assets.defs.assets.checkpoint import CHECKPOINT_KEY
+    from mathcode_assets.defs.assets.scores import SCORES_KEY, score_rows_of
+    from mathcode_assets.evaluation.tables import score_cells
+
+    checkpoint = workspace.lake.table(CHECKPOINT_KEY).find_manifest()
+    scores = workspace.lake.table(SCORES_KEY)
+    if checkpoint is None:
+        return
+    facts = checkpoint.facts
+    title = (
+        f"{CHECKPOINT_KEY}: {facts['steps']:,} steps, {facts['tokens']:,} tokens, "
+        f"loss {facts['first_loss']:.2f} -> {facts['final_loss']:.2f}"
+    )
+    table = ConsoleTable(title=title, title_justify="left")
+    for name in ("benchmark", "score", "95 % interval", "n", "paper"):
+        table.add_column(name)
+    for cells in score_cells(score_rows_of(scores)) if scores.find_manifest() else ():
+        table.add_row(*cells[:5])
     out.print(table)
 
 

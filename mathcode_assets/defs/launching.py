@@ -104,6 +104,18 @@ class Trained:
         }
 
 
+def is_asked_for(workspace: Workspace) -> bool:
+    """Whether the sources file names a training; without one, a graph ends at the packed pile."""
+    return SECTION in workspace.sources.settings
+
+
+def missing_packages(workspace: Workspace) -> list[str]:
+    """What this interpreter lacks to train and to score as the settings say; nothing where others do it."""
+    settings = workspace.settings(SECTION, TrainingSettings)
+    needed = () if settings.python or settings.launcher == RAY else (*NEEDED, "lm_eval")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
+
+
 def runs_folder(workspace: Workspace, settings: TrainingSettings) -> Path:
     """Where the run folders are.
 

@@ -93,9 +93,14 @@ def score_table(rows: Sequence[Row]) -> str:
         markdown_row(["benchmark", "score", "95 % interval", "n", "paper", "without contaminated items"]),
         markdown_rule(5),
     ]
-    for row in sorted(rows, key=lambda row: columns_of(rows).index(row["benchmark"])):
-        lines.append(markdown_row([title_of(row["benchmark"]), *_cells(row), _paper_percent(row), _clean(row)]))
+    lines += [markdown_row(cells) for cells in score_cells(rows)]
     return "\n".join(lines) + "\n" + _notes(rows)
+
+
+def score_cells(rows: Sequence[Row]) -> list[list[str]]:
+    """The cells of `score_table`, a list for each benchmark."""
+    ordered = sorted(rows, key=lambda row: columns_of(rows).index(row["benchmark"]))
+    return [[title_of(row["benchmark"]), *_cells(row), _paper_percent(row), _clean(row)] for row in ordered]
 
 
 def paper_table(rows: Sequence[Row]) -> str:

@@ -21,6 +21,7 @@ from mathcode_assets.defs.assets.tokens import PACKED_KEY, TOKENS_KEY
 from mathcode_assets.defs.launching import (
     Trained,
     TrainingSettings,
+    is_asked_for,
     runs_folder,
     sources_folder,
     train,
@@ -246,6 +247,7 @@ LOSS_FELL = TableCheck(
     kinds=frozenset({"pytorch", "deepspeed"}),
     automation=TRAIN_WHEN,
     preview=curve_preview,
+    is_wanted=is_asked_for,
 )
 def checkpoint(workspace: Workspace, partition: str) -> FolderBuild:
     """A model trained on the packed pile, as a directory that transformers and vLLM load, with its loss curve.

@@ -24,6 +24,7 @@ from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED, build_when_settl
 from mathcode_assets.defs.checks import CheckConfig, rows_add_up
 from mathcode_assets.defs.components import COMPONENT_TABLES
 from mathcode_assets.defs.evaluating import EvaluationSettings, ask, linked_folder, questions, result_facts
+from mathcode_assets.defs.launching import is_asked_for
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, Outcome, TableBuild, TableCheck, table_asset
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.evaluation.contaminated import matched_documents
@@ -48,6 +49,7 @@ CONTAMINATION_KEYS = [contamination_key(component.name) for component in COMPONE
     deps=[CHECKPOINT_KEY, SOURCE_KEY],
     kinds=frozenset({"pytorch"}),
     automation=BUILD_WHEN_CHANGED,
+    is_wanted=is_asked_for,
 )
 def evaluation(workspace: Workspace, partition: str) -> FolderBuild:
     """The checkpoint's answers with their verdicts, as the evaluation's worker wrote them (paper section 4).
@@ -185,6 +187,7 @@ UNVERIFIABLE_SHARE = TableCheck(
     kinds=frozenset({"parquet"}),
     automation=build_when_settled(),
     preview=score_preview,
+    is_wanted=is_asked_for,
 )
 def scores(workspace: Workspace, partition: str) -> TableBuild:
     """One row is a benchmark: the share right with its 95 % interval, beside the paper's number.
@@ -219,6 +222,7 @@ def scores(workspace: Workspace, partition: str) -> TableBuild:
     checks=[rows_add_up(SCORE_ITEM)],
     kinds=frozenset({"parquet"}),
     automation=build_when_settled(),
+    is_wanted=is_asked_for,
 )
 def items(workspace: Workspace, partition: str) -> TableBuild:
     """One row is a question with the model's completion, the answer taken from it, the verdict and its evidence."""
