@@ -290,6 +290,7 @@ ASSETS: list[LakeAsset] = [
         whole_deps=[*CLEAN_SOURCES, *SEPARATED_KEYS],
         checks=[PADDING],
         kinds=frozenset({"numpy"}),
+        is_wanted=is_on,
     ),
     LakeAsset(
         key=RUNS_KEY,
@@ -302,6 +303,7 @@ ASSETS: list[LakeAsset] = [
         checks=[rows_add_up(SCORE), SCORED],
         kinds=frozenset({"pytorch", "deepspeed"}),
         preview=score_preview,
+        is_wanted=is_on,
     ),
     LakeAsset(
         key=TABLE_KEY,
