@@ -168,7 +168,10 @@ def collect_hits(
     """
     buffer, t, vocabulary, bitmap = borrowed(buffer), borrowed(t), borrowed(vocabulary), borrowed(bitmap)
     short_last, short_bitmap = borrowed(short_last), borrowed(short_bitmap)
-    tokens, masks, starts = state[:GRAM].copy(), state[GRAM : 2 * GRAM].copy(), state[2 * GRAM : 3 * GRAM].copy()
+    slot_key, slot_first, slot_count = borrowed(slot_key), borrowed(slot_first), borrowed(slot_count)
+    item, wanted, exact = borrowed(item), borrowed(wanted), borrowed(exact)
+    state = borrowed(state)
+    tokens, masks, starts = state[:GRAM], state[GRAM : 2 * GRAM], state[2 * GRAM : 3 * GRAM]
     count, at = np.int64(state[3 * GRAM]), np.int64(state[3 * GRAM + 1])
     known, since_number = np.int64(state[3 * GRAM + 2]), np.int64(state[3 * GRAM + 3])
     whole = False
@@ -184,6 +187,10 @@ def collect_hits(
         count += 1
         since_number = 0 if number else since_number + 1
         known = known + 1 if number or _set(vocabulary, value) != 0 else 0
+        if known < SHORT_GRAM:
+            if used + room > len(out_item):
+                break
+            continue
         for kind in range(3):
             key = _key(kind, known, since_number, value, tokens, masks, bitmap, short_last, short_bitmap)
             slot = _find(slot_key, key) if key != 0 else np.int64(-1)
@@ -200,24 +207,25 @@ def collect_hits(
                 used += 1
         if used + room > len(out_item):
             break
-    state[:GRAM], state[GRAM : 2 * GRAM], state[2 * GRAM : 3 * GRAM] = tokens, masks, starts
     state[3 * GRAM], state[3 * GRAM + 1] = uint64(count), uint64(at)
     state[3 * GRAM + 2], state[3 * GRAM + 3] = uint64(known), uint64(since_number)
     return used, whole
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _key(kind, known, since_number, value, tokens, masks, bitmap, short_last, short_bitmap):
     """The masked (0), exact (1) or short (2) key of the last tokens; 0 where no item can have it."""
+    key = uint64(0)
     if kind == 2:
-        if known < SHORT_GRAM or _set(short_last, value) == 0:
-            return uint64(0)
-        key = mix((tokens[2] * BASE + tokens[3]) * BASE + tokens[4]) ^ EXACT_SALT
-        return key if _set(short_bitmap, key) != 0 else uint64(0)
-    if known < GRAM or (kind == 1 and since_number >= GRAM):
-        return uint64(0)
-    if kind == 0:
-        key = mix(_five(masks[0], masks[1], masks[2], masks[3], masks[4]))
-    else:
-        key = mix(_five(tokens[0], tokens[1], tokens[2], tokens[3], tokens[4])) ^ EXACT_SALT
-    return key if _set(bitmap, key) != 0 else uint64(0)
+        if known >= SHORT_GRAM and _set(short_last, value) != 0:
+            key = mix((tokens[2] * BASE + tokens[3]) * BASE + tokens[4]) ^ EXACT_SALT
+            if _set(short_bitmap, key) == 0:
+                key = uint64(0)
+    elif known >= GRAM and (kind == 0 or since_number < GRAM):
+        if kind == 0:
+            key = mix(_five(masks[0], masks[1], masks[2], masks[3], masks[4]))
+        else:
+            key = mix(_five(tokens[0], tokens[1], tokens[2], tokens[3], tokens[4])) ^ EXACT_SALT
+        if _set(bitmap, key) == 0:
+            key = uint64(0)
+    return key
