@@ -20,6 +20,7 @@ from mathcode_assets.defs.assets import (
     clean,
     code,
     contamination,
+    contamination_report,
     duplicates,
     mixture,
     models,
@@ -38,6 +39,7 @@ from mathcode_assets.sample import sample_dir
 
 _MODULES = (
     raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, translated, mixture, tokens,
+    contamination_report,
 )  # fmt: skip
 LAKE_ASSETS: list[LakeAsset] = [asset for module in _MODULES for asset in module.ASSETS]
 
