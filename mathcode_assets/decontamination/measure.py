@@ -57,7 +57,7 @@ def measure(view, begin, end, limit, t, hashes, number, word, core, weight, equa
     counts[:], shares[:] = 0, 0.0
     counts[1], counts[2] = starts[placed[first]], ends[placed[last]]
     shares[1] = min(1.0, in_template / total)
-    _count_tokens(placed, values, numbers, number, word, weight, equal, first, last, counts, shares)
+    _count_tokens(placed, numbers, number, word, weight, equal, last, counts, shares)
     shares[0] = min(1.0, shares[2] / total)
     counts[4] += _extra_numbers(view, placed, numbers, starts, ends)
     counts[7] = _distinct(hashes, word, equal)
@@ -83,14 +83,15 @@ def _window(view, begin, end, limit, t):
 
 
 @njit(cache=True)
-def _count_tokens(placed, values, numbers, number, word, weight, equal, first, last, counts, shares):
+def _count_tokens(placed, numbers, number, word, weight, equal, last, counts, shares):
     """Everything that is a sum over the item's tokens."""
     words, all_words, previous = 0.0, 0.0, -1
     counts[9] = 1
     for k in range(len(placed)):
         on = placed[k] >= 0
         other = on and not equal[k] and number[k] and numbers[placed[k]]
-        inside = first <= k <= last
+        # A question that begins with other numbers is another one; what follows its last words may be left out.
+        inside = k <= last
         counts[0] += equal[k]
         counts[3] += other
         counts[4] += on and not equal[k] and not number[k] and numbers[placed[k]]

@@ -34,8 +34,8 @@ class Aligned:
     last_byte: int
     changed: int  # numbers with another number in their place
     extra: int  # numbers of the document between tokens of the item, or in the place of a word
-    lost: int  # numbers inside the span with nothing in their place
-    numbers: int  # numbers inside the span
+    lost: int  # numbers up to the last token that is there, with nothing in their place
+    numbers: int  # numbers up to there
     shared_words: int  # different words of the item that are there
     lead: int  # tokens from the beginning of the item that are there, one after the other
     pieces: int  # stretches of the document it lies in, other text of a few tokens between them

@@ -2,7 +2,7 @@
 
 Read from manifests and the published scans; no text is read. A checkpoint is traced back through the inputs
 that manifests name. Where a table on the way was made again since, its manifest no longer says what was in
-it: then the checkpoint's own `lineage` is used (see `lineage_of`, to be kept among the facts of its
+it: then the checkpoint's own `corpus_lineage` is used (see `lineage_of`, to be kept among the facts of its
 manifest), and without one the answer is "possibly", never "no".
 """
 
@@ -23,7 +23,7 @@ from mathcode_assets.records import CONTAMINATED, EXACT_DUPLICATE, NEAR_DUPLICAT
 from mathcode_assets.storage.lake import Table
 
 CHECKPOINT_KEYS = ("checkpoint/mathcode_pile",)
-LINEAGE_FACT = "lineage"
+LINEAGE_FACT = "corpus_lineage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ def trained(workspace: Workspace, *, stamped: bool) -> Table:
         recipe=Recipe(code_version="1", inputs=input_versions(clean)),
     )  # fmt: skip
     packed = publish_folder(workspace, "tokens/packed", publish_folder(workspace, "tokens/mathcode_pile", pile))
-    facts = {"lineage": lineage_of(workspace, packed)} if stamped else {}
+    facts = {"corpus_lineage": lineage_of(workspace, packed)} if stamped else {}
     return publish_folder(workspace, "checkpoint/mathcode_pile", packed, facts)
 
 
