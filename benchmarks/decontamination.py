@@ -58,7 +58,10 @@ def main() -> None:
         for name, (run, _) in contenders.items():
             found[name], spent = run()
             seconds[name].append(spent)
-    print(f"{len(texts)} documents, {_megabytes(texts):.1f} MB; {len(index)} questions; {arguments.rounds} rounds, medians")
+    print(
+        f"{len(texts)} documents, {_megabytes(texts):.1f} MB; {len(index)} questions; "
+        f"{arguments.rounds} rounds, medians"
+    )
     print(f"{'rule':28} {'MB':>6} {'MB/CPU-s':>9} {'ours is faster by':>18} {'contaminated':>13}")
     speeds = {name: _megabytes(read) / statistics.median(seconds[name]) for name, (_, read) in contenders.items()}
     for name, speed in speeds.items():

@@ -21,7 +21,8 @@ from datatrove.utils.text import ngrams, simplify_text
 def main() -> None:
     """Index the questions, filter the texts."""
     texts, questions = (
-        [json.loads(line) for line in Path(name).read_text(encoding="utf-8").split("\n") if line] for name in sys.argv[1:3]
+        [json.loads(line) for line in Path(name).read_text(encoding="utf-8").split("\n") if line]
+        for name in sys.argv[1:3]
     )
     folder = Path(sys.argv[1]).parent / "datatrove-index"
     folder.mkdir(exist_ok=True)

@@ -6,8 +6,8 @@
 
 `make` writes Parquet files of real documents, copied as often as it takes; in every copy 40 % of the words are drawn
 anew from the document's own file, by seed, so that copies are no duplicates. `scan` runs in a process of its own and
-prints CPU seconds and peak memory; run it for several sizes to see both. `add` compares a full scan with one for an added
-benchmark or an added file. Results go to Parquet as they come, as in the pipeline.
+prints CPU seconds and peak memory; run it for several sizes to see both. `add` compares a full scan with one for
+an added benchmark or an added file. Results go to Parquet as they come, as in the pipeline.
 """
 
 from __future__ import annotations
@@ -72,7 +72,12 @@ def make_corpus(places: list[Path], folder: Path, size: int) -> None:
                 rows.append((f"{number}-{k}", text))
                 held += len(text.encode())
                 if held >= ROW_GROUP_BYTES:
-                    writer.write_table(pa.Table.from_arrays([pa.array(c, t) for c, t in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA))
+                    writer.write_table(
+                        pa.Table.from_arrays(
+                            [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)],
+                            schema=SCHEMA,
+                        )
+                    )
                     filled, held, rows = filled + held, 0, []
                 if filled >= FILE_BYTES or written + filled >= size:
                     break
@@ -121,11 +126,13 @@ def _bytes(path: Path) -> int:
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    for batch in pq.ParquetFile(path, memory_map=False, pre_buffer=False).iter_batches(batch_size=1000, use_threads=False):
-        yield batch
+    file = pq.ParquetFile(path, memory_map=False, pre_buffer=False)
+    yield from file.iter_batches(batch_size=1000, use_threads=False)
 
 
-def _scanned(files: list[Path], index: BenchmarkIndex, folder: Path, old: Path | None = None, kept: frozenset[str] = frozenset()) -> float:
+def _scanned(
+    files: list[Path], index: BenchmarkIndex, folder: Path, old: Path | None = None, kept: frozenset[str] = frozenset()
+) -> float:
     """CPU seconds of a scan of the files, attributes written to the folder."""
     folder.mkdir(exist_ok=True)
     start = time.process_time()
@@ -145,7 +152,10 @@ def _print_scan(index: BenchmarkIndex, files: list[Path], folder: Path) -> None:
     size = sum(_bytes(path) for path in files) / 1e9
     seconds = _scanned(files, index, folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{size:.2f} GB in {len(files)} files: {seconds:.1f} CPU-s, {1000 * size / seconds:.1f} MB/CPU-s, peak {peak:.2f} GB")
+    print(
+        f"{size:.2f} GB in {len(files)} files: {seconds:.1f} CPU-s, {1000 * size / seconds:.1f} MB/CPU-s, "
+        f"peak {peak:.2f} GB"
+    )
 
 
 def _print_add(index: BenchmarkIndex, new: str, files: list[Path], folder: Path) -> None:
@@ -160,8 +170,13 @@ def _print_add(index: BenchmarkIndex, new: str, files: list[Path], folder: Path)
     size = sum(_bytes(path) for path in files)
     print(f"{size / 1e9:.2f} GB in {len(files)} files, {len(index)} questions; without {new}: {before:.1f} CPU-s")
     print(f"all scanned again: {full:.1f} CPU-s")
-    print(f"for {new} alone ({len(index) - len(old)} questions): {added:.1f} CPU-s, {added / full:.2f} of that; files identical: {same}")
-    print(f"for one file more ({_bytes(files[-1]) / size:.2f} of the text): {last:.1f} CPU-s, {last / full:.2f} of that")
+    print(
+        f"for {new} alone ({len(index) - len(old)} questions): {added:.1f} CPU-s, {added / full:.2f} of that; "
+        f"files identical: {same}"
+    )
+    print(
+        f"for one file more ({_bytes(files[-1]) / size:.2f} of the text): {last:.1f} CPU-s, {last / full:.2f} of that"
+    )
 
 
 if __name__ == "__main__":

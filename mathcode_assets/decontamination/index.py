@@ -146,7 +146,12 @@ def build_index(
     }
     parts = _parts(prepared, postings, arrays)
     return BenchmarkIndex(
-        items=prepared.table, postings=postings, hygiene=prepared.hygiene, parts=parts, version=_version(parts), **arrays
+        items=prepared.table,
+        postings=postings,
+        hygiene=prepared.hygiene,
+        parts=parts,
+        version=_version(parts),
+        **arrays,
     )
 
 

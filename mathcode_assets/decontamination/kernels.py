@@ -202,7 +202,9 @@ def collect_hits(
                     continue
                 out_item[used], out_token[used], out_position[used] = item[p], count - n, position[p]
                 out_byte[used], out_share[used] = np.int64(starts[GRAM - n]), share[p]
-                own = key if kind > 0 else mix(_five(tokens[0], tokens[1], tokens[2], tokens[3], tokens[4])) ^ EXACT_SALT
+                own = (
+                    key if kind > 0 else mix(_five(tokens[0], tokens[1], tokens[2], tokens[3], tokens[4])) ^ EXACT_SALT
+                )
                 out_exact[used] = exact[p] == own
                 used += 1
         if used + room > len(out_item):

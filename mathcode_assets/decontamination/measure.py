@@ -28,15 +28,11 @@ SHARES = ("coverage", "template", "information", "words", "lead_information", "r
 def measure(view, begin, end, limit, t, hashes, number, word, core, weight, equal, stops, counts, shares):
     """Align an item with the tokens of a byte range, and count.
 
-    Args:
-        view: bytes of the document; the range is [begin, end), at most ``limit`` tokens of it.
-        hashes: of the item's tokens, and so ``number``, ``word`` (words outside figures), ``core``, ``weight``.
-        equal: filled: which tokens of the item are there.
-        stops: filled: bytes after the last token of the lead, the one before it, and so on; -1 beyond.
-        counts, shares: filled, see `COUNTS` and `SHARES`.
-
-    Returns:
-        Whether anything worth a verdict was aligned.
+    ``view`` is the document; the range is [begin, end), at most ``limit`` tokens of it. ``hashes``, ``number``,
+    ``word`` (words outside figures), ``core`` and ``weight`` are of the item's tokens. Filled are ``equal``
+    (which tokens of the item are there), ``stops`` (bytes after the last token of the lead, the one before
+    it, and so on; -1 beyond), ``counts`` and ``shares`` (see `COUNTS` and `SHARES`). Returns whether
+    anything worth a verdict was aligned.
     """
     view, t = borrowed(view), borrowed(t)
     values, numbers, starts, ends = _window(view, begin, end, limit, t)

@@ -78,13 +78,7 @@ def build_postings(
 def selected(
     postings: Postings, items: np.ndarray, offsets: np.ndarray, hashes: np.ndarray, numbers: np.ndarray
 ) -> Postings:
-    """The postings of some items, numbered anew.
-
-    Args:
-        postings: of all items.
-        items: which, ascending.
-        offsets: of the tokens of those items, and so `hashes` and `numbers`.
-    """
+    """The postings of some items (ascending), numbered anew; the token arrays are those of these items."""
     number = np.full(int(postings.item.max(initial=-1)) + 1, -1, np.int64)
     number[items[items < len(number)]] = np.arange(len(items))[items < len(number)]
     slots = np.flatnonzero(postings.slot_key)

@@ -93,7 +93,11 @@ class Findings:
 
 
 def render_report(
-    findings: Findings, items: pa.Table, hygiene: HygieneReport, overlap: pa.Table, sample: Mapping[str, Mapping[str, int]]
+    findings: Findings,
+    items: pa.Table,
+    hygiene: HygieneReport,
+    overlap: pa.Table,
+    sample: Mapping[str, Mapping[str, int]],
 ) -> str:
     """The report as Markdown.
 

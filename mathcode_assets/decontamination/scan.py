@@ -12,6 +12,7 @@ for: `decontamination.incremental` builds on it.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -97,9 +98,7 @@ def attributes(doc_ids: pa.Array, found: dict[int, list[MatchRow]]) -> pa.Record
 
 def strongest_first(matches: Iterable[MatchRow]) -> list[MatchRow]:
     """Matches of a document in the order of the table; ties by item, so that the order is the same everywhere."""
-    return sorted(
-        matches, key=lambda m: (_RANK[m["verdict"]], -float(m["score"]), m["benchmark"], m["question_index"])
-    )
+    return sorted(matches, key=lambda m: (_RANK[m["verdict"]], -float(m["score"]), m["benchmark"], m["question_index"]))
 
 
 class Scanner:
@@ -310,7 +309,7 @@ def _by_item(columns: tuple[np.ndarray, ...]) -> Iterator[tuple[int, tuple]]:
     order = np.lexsort((columns[2], columns[1], item))
     columns = tuple(column[order] for column in columns)
     borders = [0, *(np.flatnonzero(np.diff(columns[0])) + 1).tolist(), len(order)]
-    for first, last in zip(borders, borders[1:], strict=False):
+    for first, last in itertools.pairwise(borders):
         if last > first:
             yield int(columns[0][first]), tuple(column[first:last] for column in columns[1:])
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mathcode_assets.decontamination import scan as scanning
+from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.frequencies import count_frequencies, load_frequencies
 from mathcode_assets.decontamination.incremental import difference, rescan_documents
 from mathcode_assets.decontamination.index import BenchmarkIndex, build_index
 from mathcode_assets.decontamination.items import prepare_items
-from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.records import CONTAMINATED
 from mathcode_assets.storage.consolidate import NotCopartitioned

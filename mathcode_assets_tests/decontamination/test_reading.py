@@ -12,9 +12,12 @@ from mathcode_assets.text.kernel import next_token
 from mathcode_assets.text.tables import tables
 
 PIECES = [
-    "a", "Word", "antidisestablishmentarianism", "eightlet", "sixteenletterword", "1", "23", "1,000", "1,000.50", "3.", ".5",
-    "1\\,000", "$1$,$000$", "**7**", "{1}{,}{000}", "two", "Twenty-one", "three hundred", "\\frac12", "\\alpha", "don't",
-    "it’s", "caf\u00e9", "&rsquo;s", "<b>", "&amp;", " ", "  ", "\n", "\u00a0", "½", "x_1", "𝟙𝟚", "ﬁ", ".", ",", "-", "{", "}",
+    "a", "Word", "antidisestablishmentarianism", "eightlet", "sixteenletterword", "1", "23", "1,000", "1,000.50", "3.",
+    ".5",
+    "1\\,000", "$1$,$000$", "**7**", "{1}{,}{000}", "two", "Twenty-one", "three hundred", "\\frac12", "\\alpha",
+    "don't",
+    "it’s", "caf\u00e9", "&rsquo;s", "<b>", "&amp;", " ", "  ", "\n", "\u00a0", "½", "x_1", "𝟙𝟚", "ﬁ", ".", ",", "-",
+    "{", "}",
     "\u2028", "\x00", "\\text{cm}", "@", "[", "`", "~", "Z", "z", "A",
 ]  # fmt: skip
 

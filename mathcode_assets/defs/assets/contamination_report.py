@@ -79,10 +79,10 @@ def affected_metadata(found: Affected) -> dict[str, Any]:
     preview=_preview,
 )
 def contamination_report(workspace: Workspace, partition: str) -> FolderBuild:
-    """Contaminated and near documents by component and benchmark, the worst matches with both sides, n = 3..13
-    overlaps, and what the paper's own rule finds in the same sample (paper §2 and Appendix F).
+    """Contaminated and near documents, the worst matches with both sides, n = 3..13 overlaps (paper §2, Appendix F).
 
-    The metadata names the documents, shards and checkpoints that hold benchmark items.
+    Beside them stands what the paper's own rule finds in the same sample. The metadata
+    names the documents, shards and checkpoints that hold benchmark items.
     """
     settings = workspace.settings("contamination_report", ReportConfig)
     scans = _scans(workspace)
