@@ -56,8 +56,9 @@ def main() -> None:
     config = DecontaminationConfig()
     index = build_index(items_of(arguments.benchmarks), config)
     documents = [text for batch in document_batches(arguments.documents) for text in batch["text"].to_pylist()]
-    hosts = _clean_hosts(documents, index, config)
-    probes = [*_plants(index, hosts, config), *_controls(index, hosts, documents)]
+    hosts = _clean_hosts(documents, index, config, arguments.seed)
+    seed = arguments.seed
+    probes = [*_plants(index, hosts, config, seed), *_controls(index, hosts, documents, seed)]
     probes = [probe for probe in probes if arguments.half in (probe.half, "both")]
     rows = _scan([probe.text for probe in probes], index, config)
     print(f"{len(documents)} documents, {len(hosts)} of them hosts; {len(index)} questions; half: {arguments.half}\n")
@@ -81,6 +82,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--documents", type=Path, nargs="+", required=True, help="Parquet or JSONL files, or folders")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of NAME.jsonl")
     parser.add_argument("--half", choices=("tune", "report", "both"), default="report")
+    parser.add_argument("--seed", type=int, default=SEED, help="another seed is another set that nothing was tuned on")
     parser.add_argument("--misses", type=int, default=0, help="how many misses of each kind to print")
     return parser.parse_args()
 
@@ -94,21 +96,21 @@ def _scan(texts: list[str], index: BenchmarkIndex, config: DecontaminationConfig
     return [row for batch in scan_documents(batches(), index, config) for row in batch.to_pylist()]
 
 
-def _clean_hosts(documents: list[str], index: BenchmarkIndex, config: DecontaminationConfig) -> list[str]:
-    rng = random.Random(f"{SEED}/hosts")
+def _clean_hosts(documents: list[str], index: BenchmarkIndex, config: DecontaminationConfig, seed: int) -> list[str]:
+    rng = random.Random(f"{seed}/hosts")
     fit = [text for text in documents if HOST_CHARACTERS[0] <= len(text) <= HOST_CHARACTERS[1]]
     some = rng.sample(fit, min(len(fit), 3000))
     return [text for text, row in zip(some, _scan(some, index, config), strict=True) if row["verdict"] == CLEAN]
 
 
-def _plants(index: BenchmarkIndex, hosts: list[str], config: DecontaminationConfig) -> Iterator[Probe]:
+def _plants(index: BenchmarkIndex, hosts: list[str], config: DecontaminationConfig, seed: int) -> Iterator[Probe]:
     lengths = np.diff(index.offsets)
     long_enough = np.flatnonzero(lengths >= MIN_TOKENS)
     short = np.flatnonzero((lengths < config.short_tokens) & (lengths >= config.min_tokens))
     names = index.items["benchmark"].to_pylist()
     for kind in (*KINDS, SHORT_IN_PROSE):
         halves: dict[str, int] = defaultdict(int)  # plants of each benchmark so far
-        rng = random.Random(f"{SEED}/{kind}")
+        rng = random.Random(f"{seed}/{kind}")
         make: Callable[[Item, str], str | None] = (
             (lambda item, host, rng=rng: _into_prose(item, host, rng))
             if kind == SHORT_IN_PROSE
@@ -150,8 +152,8 @@ def _into_prose(item: Item, host: str, rng: random.Random) -> str | None:
     return f"{host[:at]}{item.question} {host[at:]}"
 
 
-def _controls(index: BenchmarkIndex, hosts: list[str], documents: list[str]) -> Iterator[Probe]:
-    rng = random.Random(f"{SEED}/controls")
+def _controls(index: BenchmarkIndex, hosts: list[str], documents: list[str], seed: int) -> Iterator[Probe]:
+    rng = random.Random(f"{seed}/controls")
     statements = [m.group() for text in documents for m in _THEOREM.finditer(text)]
     tests = [text for text in documents if _TEST.search(text) and _ALGEBRA.search(text)]
     questions = [q for q in index.items["question"].to_pylist() if len(re.findall(r"\d+", q)) >= 2]

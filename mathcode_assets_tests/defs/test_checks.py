@@ -55,10 +55,10 @@ def workspace(tmp_path: Path) -> Workspace:
     return make_workspace(tmp_path)
 
 
-def make_workspace(tmp_path: Path, extra: str = "") -> Workspace:
+def make_workspace(tmp_path: Path, extra: str = "", settings: str = "") -> Workspace:
     (tmp_path / "synthetic").mkdir(exist_ok=True)
     (tmp_path / "synthetic" / "set.jsonl").write_text('{"id": 1, "text": "a"}\n')
-    text = f"root: {tmp_path}/lake\nsources:\n  synthetic: {{uri: {tmp_path}/synthetic/*.jsonl{extra}}}\n"
+    text = f"root: {tmp_path}/lake\nsources:\n  synthetic: {{uri: {tmp_path}/synthetic/*.jsonl{extra}}}\n{settings}"
     return Workspace(parse_sources(text))
 
 
@@ -238,6 +238,34 @@ class TestResidualContamination:
 
 
 class TestSelfTest:
+    def hosts(self, workspace: Workspace) -> None:
+        publish(workspace, "raw/synthetic", DOCUMENT, [document(i, "\n\n".join([PROSE] * (3 + i))) for i in range(3)])
+
+    def outcome(self, workspace: Workspace) -> Any:
+        publish_index(workspace, b=[QUESTION, NEW_QUESTION])
+        table = workspace.lake.table(contamination.INDEX_KEY)
+        return contamination.self_test_outcome(workspace, table, table.manifest())
+
+    def test_passes_where_the_scan_finds_what_was_planted(self, workspace: Workspace) -> None:
+        self.hosts(workspace)
+        outcome = self.outcome(workspace)
+        assert outcome.passed, outcome.description
+        assert "verbatim" in outcome.metadata["recall"].value
+
+    def test_fails_below_the_bar(self, tmp_path: Path) -> None:
+        workspace = make_workspace(tmp_path, settings="settings: {decontamination: {candidate_share: 2.0}}\n")
+        self.hosts(workspace)
+        outcome = self.outcome(workspace)
+        assert not outcome.passed
+        assert "verbatim: 0% of" in outcome.description
+
+    def test_fails_where_clean_hosts_are_called_contaminated(self, workspace: Workspace) -> None:
+        hosts = [document(1, PROSE), document(2, f"{PROSE}\n\n{QUESTION}")]
+        publish(workspace, "raw/synthetic", DOCUMENT, hosts)
+        outcome = self.outcome(workspace)
+        assert not outcome.passed
+        assert "1 of 2 hosts contaminated without a plant" in outcome.description
+
     def test_the_self_test_fails_without_items_and_without_hosts(self, workspace: Workspace) -> None:
         publish_index(workspace)
         table = workspace.lake.table(contamination.INDEX_KEY)
