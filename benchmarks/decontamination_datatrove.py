@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from datatrove.data import Document
-from datatrove.pipeline.decont import NGramsDecontConfig, NGramsDecontFilter
-from datatrove.utils.text import ngrams, simplify_text
+from datatrove.data import Document  # pyrefly: ignore
+from datatrove.pipeline.decont import NGramsDecontConfig, NGramsDecontFilter  # pyrefly: ignore
+from datatrove.utils.text import ngrams, simplify_text  # pyrefly: ignore
 
 
 def main() -> None:
