@@ -1,12 +1,11 @@
-"""CPU time of decontamination rules on the same text in one process.
+"""CPU time of decontamination rules on the same text in one run.
 
-Ours, a Python set of 13-grams, and the paper's rule:
+    python benchmarks/decontamination.py --documents DIR_OR_FILES --benchmarks DIR --megabytes 40 --rounds 3
+        [--datatrove PYTHON]
 
-    python benchmarks/decontamination.py --documents DIR_OR_FILES --benchmarks DIR --megabytes 4 --rounds 3
-
-The paper's rule is run as published (every document against every question) on a slice of the text and
-scaled, because it reads 0.1 MB a second; and as mended in `decontamination.paper_rule`. Ratios of
-medians mean something on a shared machine, seconds do not.
+Ours, a Python set of 13-grams, the paper's rule as published (every document against every question, on a slice of the
+text, because it reads 0.1 MB a second) and as mended in `decontamination.paper_rule`, and datatrove's filter in the
+Python that has it (on a slice, too). Ratios of medians mean something on a shared machine, seconds do not.
 """
 
 from __future__ import annotations
@@ -14,12 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 
 from mathcode_assets.decontamination.index import BenchmarkIndex, build_index
 from mathcode_assets.decontamination.paper_rule import JACCARD, grams_of, jaccard, prepare, scan_by_paper_rule
@@ -27,77 +29,129 @@ from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.records import BENCHMARK_ITEM, CONTAMINATED, batch_of
 
 ROWS = 500  # of a batch
-PUBLISHED_SHARE = 0.02  # of the text that the published rule is run on
+PUBLISHED_MB = 0.8  # of text that the published rule is run on
+PEER_MB = 3.0  # ... and the rules in Python
+OURS = "containment (ours)"
+
+Contender = Callable[[], tuple[int, float]]  # contaminated documents, CPU seconds
 
 
 def main() -> None:
+    """Run every rule in turn, print medians and ratios."""
     arguments = _arguments()
-    index = build_index(_items(arguments.benchmarks))
-    texts = _texts(arguments.documents, int(arguments.megabytes * 1e6))
-    size = sum(len(text.encode()) for text in texts) / 1e6
-    few = texts[: max(1, int(len(texts) * PUBLISHED_SHARE))]
-    few_size = sum(len(text.encode()) for text in few) / 1e6
+    index = build_index(items_of(arguments.benchmarks))
+    texts = _texts(arguments.documents, arguments.megabytes)
+    few, fewest = _texts(arguments.documents, PEER_MB), _texts(arguments.documents, PUBLISHED_MB)
     rule, grams = prepare(index), _benchmark_grams(index)
-    contenders: dict[str, tuple[Callable[[], int], float]] = {
-        "containment (ours)": (lambda: _ours(texts, index), size),
-        "Python set of 13-grams": (lambda: _set(texts, grams), size),
-        "paper's rule, mended": (lambda: _mended(texts, rule), size),
-        "paper's rule, as published": (lambda: _published(few, index), few_size),
+    contenders: dict[str, tuple[Contender, list[str]]] = {
+        OURS: (lambda: _timed(lambda: _ours(texts, index)), texts),
+        "Python set of 13-grams": (lambda: _timed(lambda: _set(few, grams)), few),
+        "paper's rule, mended": (lambda: _timed(lambda: _mended(few, rule)), few),
+        "paper's rule, as published": (lambda: _timed(lambda: _published(fewest, index)), fewest),
     }
+    if arguments.datatrove:
+        contenders["datatrove, 12-grams"] = (lambda: _datatrove(arguments.datatrove, few, index), few)
     _ours(texts[:1], index)  # compile before the clock starts
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     found: dict[str, int] = {}
     for _ in range(arguments.rounds):  # alternating, so that a busy neighbour hits all of them
         for name, (run, _) in contenders.items():
-            start = time.process_time()
-            found[name] = run()
-            seconds[name].append(time.process_time() - start)
-    print(f"{len(texts)} documents, {size:.1f} MB; {len(index)} questions; median of {arguments.rounds} rounds")
-    print(f"{'rule':28} {'MB/CPU-s':>9} {'ours is faster by':>18} {'contaminated':>13}")
-    speeds = {name: mb / statistics.median(seconds[name]) for name, (_, mb) in contenders.items()}
+            found[name], spent = run()
+            seconds[name].append(spent)
+    print(
+        f"{len(texts)} documents, {_megabytes(texts):.1f} MB; {len(index)} questions; "
+        f"{arguments.rounds} rounds, medians"
+    )
+    print(f"{'rule':28} {'MB':>6} {'MB/CPU-s':>9} {'ours is faster by':>18} {'contaminated':>13}")
+    speeds = {name: _megabytes(read) / statistics.median(seconds[name]) for name, (_, read) in contenders.items()}
     for name, speed in speeds.items():
-        ratio = speeds["containment (ours)"] / speed
-        scope = "" if contenders[name][1] == size else f" of {len(few)}"
-        print(f"{name:28} {speed:9.2f} {ratio:17.1f}x {found[name]:>13}{scope}")
+        read = contenders[name][1]
+        ratio = f"{speeds[OURS] / speed:.1f}x"
+        print(f"{name:28} {_megabytes(read):6.1f} {speed:9.2f} {ratio:>18} {found[name]:>6} of {len(read)}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=Path, nargs="+", required=True, help="Parquet files, or folders of them")
+    parser.add_argument("--documents", type=Path, nargs="+", required=True, help="Parquet or JSONL files, or folders")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of NAME.jsonl")
-    parser.add_argument("--megabytes", type=float, default=4.0, help="of text")
+    parser.add_argument("--megabytes", type=float, default=40.0, help="of text")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--datatrove", metavar="PYTHON", help="a Python with datatrove and spacy")
     return parser.parse_args()
 
 
-def _texts(places: list[Path], limit: int) -> list[str]:
-    """Texts of the files in turn, until there is enough."""
-    files = [f for place in places for f in (sorted(place.rglob("*.parquet")) if place.is_dir() else [place])]
-    texts, size = [], 0
-    for file in files:
-        table = pq.read_table(file)
-        for text in table["text" if "text" in table.column_names else "content"].to_pylist():
-            if size >= limit:
-                return texts
-            texts.append(text)
-            size += len(text.encode())
-    return texts
+def document_batches(places: list[Path]) -> Iterator[pa.RecordBatch]:
+    """doc_id (file and row) and text of Parquet and JSONL files, and of all such files of folders."""
+    for place in places:
+        files = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+        for file in files:
+            texts = _texts_of(file)
+            for first in range(0, len(texts), ROWS):
+                some = texts[first : first + ROWS]
+                names = [f"{file.parent.name}/{file.name}#{first + k}" for k in range(len(some))]
+                yield pa.RecordBatch.from_pydict({"doc_id": names, "text": pa.array(some, pa.large_string())})
 
 
-def _items(folder: Path) -> Iterator[pa.RecordBatch]:
+def _texts_of(file: Path) -> list[str]:
+    if file.suffix == ".parquet":
+        names = pq.read_schema(file).names
+        column = "text" if "text" in names else "content" if "content" in names else None
+        return pq.read_table(file, columns=[column])[column].to_pylist() if column else []
+    if not file.name.endswith((".jsonl", ".jsonl.zst")):
+        return []
+    data = file.read_bytes()
+    if file.suffix == ".zst":
+        data = zstandard.ZstdDecompressor().stream_reader(data).read()
+    return [json.loads(line)["text"] for line in data.decode().split("\n") if line.strip()]
+
+
+def items_of(folder: Path) -> Iterator[pa.RecordBatch]:
+    """The benchmark items of a folder of NAME.jsonl."""
     for path in sorted(folder.glob("*.jsonl")):
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
         yield batch_of(
             [
                 {
                     "benchmark": path.stem, "question_index": record.get("idx", number),
-                    "question": record["question"], "answer": str(record.get("answer") or ""),
-                    "solution": record.get("solution") or "", "options": record.get("options") or "",
+                    "question": record["question"], "answer": _words(record.get("answer")),
+                    "solution": _words(record.get("solution")), "options": _words(record.get("options")),
                 }
                 for number, record in enumerate(records)
             ],
             BENCHMARK_ITEM,
         )  # fmt: skip
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _texts(places: list[Path], megabytes: float) -> list[str]:
+    """Every so many-th text of the files, so that a slice is of all of them."""
+    texts = [text for batch in document_batches(places) for text in batch["text"].to_pylist()]
+    step = max(1, int(_megabytes(texts) / megabytes))
+    return texts[::step]
+
+
+def _megabytes(texts: list[str]) -> float:
+    return sum(len(text.encode()) for text in texts) / 1e6
+
+
+def _timed(run: Callable[[], int]) -> tuple[int, float]:
+    start = time.process_time()
+    found = run()
+    return found, time.process_time() - start
+
+
+def _datatrove(python: str, texts: list[str], index: BenchmarkIndex) -> tuple[int, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        names = [Path(folder) / "texts.jsonl", Path(folder) / "questions.jsonl"]
+        for name, values in zip(names, (texts, index.items["question"].to_pylist()), strict=True):
+            name.write_text("\n".join(json.dumps(value) for value in values), encoding="utf-8")
+        script = Path(__file__).with_name("decontamination_datatrove.py")
+        command = [python, str(script), *map(str, names)]
+        result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return result["found"], result["seconds"]
 
 
 def _batches(texts: list[str]) -> Iterator[pa.RecordBatch]:

@@ -63,7 +63,7 @@ def box_of(key: str, group: str) -> str:
         return name.split("/")[0]
     if group in COMPONENTS:
         return group
-    if layer in ("index", "mixture", "tokens", "checkpoint"):
+    if layer in ("index", "mixture", "tokens", "checkpoint", "report"):
         return key
     raise KeyError(f"{key} of group {group} has no place in the picture")
 

@@ -36,7 +36,7 @@ class DecontaminationConfig:
     near_words: float = 0.5  # ... and of the weight of its words: two lists of numbers are not near
     near_shared_words: int = 4  # different ones
     near_information: float = 12.0  # nats
-    contaminated_coverage: float = 0.72  # tuned: single-word edits keep 0.8, a shared theorem 0.5
+    contaminated_coverage: float = 0.7  # tuned: single-word edits keep 0.8, a shared theorem 0.5
     contaminated_words: float = 0.6  # of the weight of its words
     union_coverage: float = 0.85  # of parts that lie further apart than `gap_tokens`, taken together
     union_tokens: int = 8  # each of them this long

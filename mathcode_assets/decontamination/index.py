@@ -1,16 +1,18 @@
 """The benchmark index: every question as weighted n-grams, with what alignment needs.
 
 Saved to one folder, byte-identical for the same items whatever their order: ``items.arrow`` (who is
-who), ``arrays.npz`` (tokens, n-gram table, postings), ``index.json`` (version, hygiene report).
+who), ``arrays.npz`` (tokens, n-gram table, postings), ``index.json`` (versions, hygiene report).
+
+An index is made of parts, one a benchmark. A part depends on its own items and the table of
+frequencies, on no other part, so what a document was found to hold of one benchmark stays true when
+another is added (docs/decisions/0023).
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,15 @@ import numpy as np
 import pyarrow as pa
 
 from mathcode_assets.decontamination.config import DecontaminationConfig
-from mathcode_assets.decontamination.hygiene import HygieneReport, find_instructions, find_shared
+from mathcode_assets.decontamination.frequencies import Frequencies, count_frequencies, own_frequencies
+from mathcode_assets.decontamination.grams import grams_of_items
+from mathcode_assets.decontamination.hygiene import HygieneReport
+from mathcode_assets.decontamination.items import PreparedItems, prepare_items
 from mathcode_assets.decontamination.language import capped
-from mathcode_assets.decontamination.postings import Postings, build_postings
-from mathcode_assets.records import BENCHMARK_ITEM, check_batch
-from mathcode_assets.text.normalise import Tokens, tokenise
+from mathcode_assets.decontamination.postings import Postings, build_postings, selected
 
-FORMAT = 1  # of the saved folder; also part of the version, so a changed kernel gives a new version
+FORMAT = 2  # of the saved folder; also part of the version, so a changed kernel gives a new version
 _TOKEN_ARRAYS = ("offsets", "token_hash", "token_number", "token_word", "token_core", "token_weight")
-# A page that quotes a question shows its figure as an image: the figure's code must not be missed in it.
-_FIGURE = re.compile(rb"\[asy\].*?(?:\[/asy\]|\Z)|\\begin\{tikzpicture\}.*?(?:\\end\{tikzpicture\}|\Z)", re.DOTALL)
 _FIGURE_WEIGHT = 0.05
 ITEMS_FILE, ARRAYS_FILE, META_FILE = "items.arrow", "arrays.npz", "index.json"
 
@@ -46,7 +47,8 @@ class BenchmarkIndex:
     token_weight: np.ndarray  # float32, nats: idf of the token times the rarity of the n-grams around it
     postings: Postings
     hygiene: HygieneReport
-    version: str  # hash of everything above
+    parts: Mapping[str, str]  # benchmark -> hash of all that decides what is found of it
+    version: str  # hash of the parts
 
     def __len__(self) -> int:
         return self.items.num_rows
@@ -65,9 +67,25 @@ class BenchmarkIndex:
             "format": FORMAT,
             "version": self.version,
             "items": len(self),
+            "parts": dict(self.parts),
             "hygiene": asdict(self.hygiene),
         }
         (folder / META_FILE).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def select(self, benchmarks: Collection[str]) -> BenchmarkIndex:
+        """The index of some of the benchmarks; a scan with it finds of them what one with all of it finds."""
+        names = self.items["benchmark"].to_pylist()
+        items = np.array([k for k, name in enumerate(names) if name in benchmarks], np.int64)
+        lengths = np.diff(self.offsets)
+        tokens = np.repeat(np.isin(np.arange(len(self)), items), lengths)
+        arrays = {name: getattr(self, name)[tokens] for name in _TOKEN_ARRAYS[1:]}
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[items])])
+        parts = {name: version for name, version in self.parts.items() if name in benchmarks}
+        postings = selected(self.postings, items, offsets, arrays["token_hash"], arrays["token_number"])
+        return BenchmarkIndex(
+            items=self.items.take(pa.array(items)), offsets=offsets, postings=postings, hygiene=self.hygiene,
+            parts=parts, version=_version(parts), **arrays,
+        )  # fmt: skip
 
 
 def load(folder: Path) -> BenchmarkIndex:
@@ -86,114 +104,55 @@ def load(folder: Path) -> BenchmarkIndex:
         arrays = {name: stored[name] for name in stored.files}
     postings = Postings(**{name: arrays.pop(f"postings_{name}") for name in Postings.__dataclass_fields__})
     hygiene = HygieneReport.from_json(meta["hygiene"])
-    return BenchmarkIndex(items=items, postings=postings, hygiene=hygiene, version=meta["version"], **arrays)
+    return BenchmarkIndex(
+        items=items, postings=postings, hygiene=hygiene, parts=meta["parts"], version=meta["version"], **arrays
+    )
 
 
-def build_index(items: Iterable[pa.RecordBatch], config: DecontaminationConfig | None = None) -> BenchmarkIndex:
+def build_index(
+    items: Iterable[pa.RecordBatch],
+    config: DecontaminationConfig | None = None,
+    frequencies: Frequencies | None = None,
+) -> BenchmarkIndex:
     """The index of benchmark items, whatever order they come in.
 
     Args:
         items: batches of `records.BENCHMARK_ITEM`.
         config: which n-grams are too common, what counts as an instruction.
+        frequencies: the table in use; by default it is counted over these items, and then another
+            benchmark changes the weights of all.
 
     Raises:
         SchemaMismatch: a batch is not of that schema.
         ValueError: two items share benchmark and question_index.
     """
     config = config or DecontaminationConfig()
-    table = _sorted_items(items)
-    tokens = [tokenise(question) for question in table["question"].to_pylist()]
-    tokens, table, instructions = _without_instructions(table, tokens, config)
-    lengths = np.array([len(t) for t in tokens], np.int64)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    hashes = _joined([t.hashes for t in tokens], np.uint64)
-    numbers = _joined([t.is_number for t in tokens], np.bool_)
-    widths = _joined([t.stops - t.starts for t in tokens], np.int64)
-    core = _joined([_outside_figures(q, t) for q, t in zip(_questions(table), tokens, strict=True)], np.bool_)
-    importance = np.where(core, 1.0, _FIGURE_WEIGHT)
-    postings, rarity = build_postings(offsets, hashes, numbers, widths, importance, config)
-    information = capped(_token_idf(offsets, hashes), hashes, numbers, widths)
-    weight = (information * rarity * importance).astype(np.float32)
-    hygiene = HygieneReport(
-        instructions=instructions,
-        without_content=_names(table, np.flatnonzero(lengths < config.min_tokens)),
-        shared=find_shared(table, tokens),
+    prepared = prepare_items(items, config)
+    table = count_frequencies(prepared, config) if frequencies is None else frequencies
+    grams = grams_of_items(prepared, config)
+    own = own_frequencies(prepared, grams, table)
+    importance = np.where(prepared.core, 1.0, _FIGURE_WEIGHT)
+    postings, rarity = build_postings(prepared, grams, own, importance, config)
+    n_items = np.repeat(own.n_items, np.diff(prepared.offsets))
+    idf = np.log((n_items + 1) / own.token) if len(own.token) else np.zeros(0)
+    information = capped(idf, prepared.hashes, prepared.numbers, prepared.widths)
+    arrays: dict[str, Any] = {
+        "offsets": prepared.offsets,
+        "token_hash": prepared.hashes,
+        "token_number": prepared.numbers,
+        "token_word": ~prepared.numbers & (prepared.widths > 1),
+        "token_core": prepared.core,
+        "token_weight": (information * rarity * importance).astype(np.float32),
+    }
+    parts = _parts(prepared, postings, arrays)
+    return BenchmarkIndex(
+        items=prepared.table,
+        postings=postings,
+        hygiene=prepared.hygiene,
+        parts=parts,
+        version=_version(parts),
+        **arrays,
     )
-    parts: dict[str, Any] = {
-        "offsets": offsets, "token_hash": hashes, "token_number": numbers,
-        "token_word": ~numbers & (widths > 1), "token_core": core, "token_weight": weight,
-        "postings": postings, "hygiene": hygiene,
-    }  # fmt: skip
-    return BenchmarkIndex(items=table, version=_version(table, parts), **parts)
-
-
-def _sorted_items(batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    checked = []
-    for batch in batches:
-        check_batch(batch, BENCHMARK_ITEM)
-        checked.append(batch)
-    table = pa.Table.from_batches(checked, BENCHMARK_ITEM)
-    table = table.sort_by([("benchmark", "ascending"), ("question_index", "ascending")]).combine_chunks()
-    keys = list(zip(table["benchmark"].to_pylist(), table["question_index"].to_pylist(), strict=True))
-    for one, other in itertools.pairwise(keys):
-        if one == other:
-            raise ValueError(f"benchmark {one[0]} has two items with question_index {one[1]}")
-    return table
-
-
-def _without_instructions(
-    table: pa.Table, tokens: list[Tokens], config: DecontaminationConfig
-) -> tuple[list[Tokens], pa.Table, dict[str, list[str]]]:
-    """Tokens and questions without the words every question of a benchmark begins or ends with."""
-    benchmarks, questions = table["benchmark"].to_pylist(), table["question"].to_pylist()
-    found: dict[str, list[str]] = {}
-    for benchmark in sorted(set(benchmarks)):
-        members = [k for k, name in enumerate(benchmarks) if name == benchmark]
-        instructions = find_instructions([questions[k] for k in members], [tokens[k] for k in members], config)
-        if not instructions:
-            continue
-        found[benchmark] = [instruction.text for instruction in instructions]
-        for k in members:
-            for instruction in instructions:
-                questions[k], changed = instruction.strip(questions[k], tokens[k])
-                tokens[k] = tokenise(questions[k]) if changed else tokens[k]
-    column = table.schema.get_field_index("question")
-    table = table.set_column(column, table.schema.field(column), pa.array(questions, pa.large_string()))
-    return tokens, table, found
-
-
-def _questions(table: pa.Table) -> list[str]:
-    return table["question"].to_pylist()
-
-
-def _outside_figures(question: str, tokens: Tokens) -> np.ndarray:
-    """Which tokens are not code of a figure; all of them where nothing else is there."""
-    outside = np.ones(len(tokens), np.bool_)
-    for figure in _FIGURE.finditer(question.encode()):
-        outside &= (tokens.starts < figure.start()) | (tokens.starts >= figure.end())
-    return outside if outside.any() else ~outside
-
-
-def _token_idf(offsets: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """Inverse document frequency of each token over the items, nats."""
-    n_items = len(offsets) - 1
-    if not len(hashes):
-        return np.zeros(0)
-    owner = np.repeat(np.arange(n_items), np.diff(offsets))
-    _, token = np.unique(hashes, return_inverse=True)
-    pairs = np.unique(token.astype(np.int64) * n_items + owner)
-    frequency = np.bincount(pairs // n_items)
-    # A collection of two items says nothing about language: at least a thousand are assumed.
-    return np.log((max(n_items, 1000) + 1) / frequency)[token]
-
-
-def _joined(arrays: list[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate([np.zeros(0, dtype), *arrays]).astype(dtype)
-
-
-def _names(table: pa.Table, rows: np.ndarray) -> list[str]:
-    benchmarks, numbers = table["benchmark"].to_pylist(), table["question_index"].to_pylist()
-    return [f"{benchmarks[k]}/{numbers[k]}" for k in rows.tolist()]
 
 
 def _arrays(index: BenchmarkIndex) -> dict[str, np.ndarray]:
@@ -201,12 +160,32 @@ def _arrays(index: BenchmarkIndex) -> dict[str, np.ndarray]:
     return arrays | {f"postings_{name}": getattr(index.postings, name) for name in Postings.__dataclass_fields__}
 
 
-def _version(table: pa.Table, parts: dict[str, Any]) -> str:
-    digest = hashlib.sha256(f"benchmark index {FORMAT}\n".encode())
-    for row in table.to_pylist():
-        digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True).encode())
-    for name in _TOKEN_ARRAYS:
-        digest.update(np.ascontiguousarray(parts[name]).tobytes())
-    for name in Postings.__dataclass_fields__:
-        digest.update(np.ascontiguousarray(getattr(parts["postings"], name)).tobytes())
-    return digest.hexdigest()[:32]
+def _parts(items: PreparedItems, postings: Postings, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """A hash for each benchmark over its items, their weights and their n-grams."""
+    names = items.table["benchmark"].to_pylist()
+    order = np.lexsort((postings.position, postings.item))
+    slots = np.flatnonzero(postings.slot_key)
+    slots = slots[np.argsort(postings.slot_first[slots])]
+    columns = (np.repeat(postings.slot_key[slots], postings.slot_count[slots]), postings.exact, postings.share)
+    borders = np.searchsorted(postings.item[order], np.arange(len(names) + 1))
+    parts = {}
+    for benchmark in sorted(set(names)):
+        first = names.index(benchmark)
+        last = first + names.count(benchmark)
+        digest = hashlib.sha256(f"benchmark part {FORMAT}\n".encode())
+        for row in items.table.slice(first, last - first).to_pylist():
+            digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True).encode())
+        tokens = slice(int(items.offsets[first]), int(items.offsets[last]))
+        for name in _TOKEN_ARRAYS[1:]:
+            digest.update(np.ascontiguousarray(arrays[name][tokens]).tobytes())
+        rows = order[borders[first] : borders[last]]
+        digest.update((postings.item[rows] - first).astype(np.int64).tobytes())
+        digest.update(postings.position[rows].tobytes())
+        for column in columns:
+            digest.update(column[rows].tobytes())
+        parts[benchmark] = digest.hexdigest()[:32]
+    return parts
+
+
+def _version(parts: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps([FORMAT, *sorted(parts.items())]).encode()).hexdigest()[:32]

@@ -88,7 +88,7 @@ def _edited(item: Item, rng: random.Random) -> list[str] | None:
     plain = [k for k, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in _SMALL]
     if len(plain) < 8:
         return None
-    for k in rng.sample(plain, max(1, len(words) // 12)):
+    for k in rng.sample(plain, min(len(plain), max(1, len(words) // 12))):
         words[k] = rng.choice(("certain", "given", "particular", "other", "actual", "simple"))
     return [" ".join(words)]
 

@@ -15,13 +15,9 @@ import numpy as np
 from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.index import BenchmarkIndex
 from mathcode_assets.records import CLEAN, CONTAMINATED, NEAR
-from mathcode_assets.text.normalise import Tokens, operators, tokenise
+from mathcode_assets.text.normalise import operators, tokenise
 
 _CONTEXT = 160  # bytes looked at before and after a span to see whether it stands alone
-_HOPELESS = 0.3  # of the weight; less is neither near nor worth joining with other parts
-_INSERTED = 3  # tokens; a page number or a list label between two words is no border
-_SHORT_GAP = 12  # tokens
-_LOOK_BACK = 4  # tokens
 _LABEL_BYTES = 3  # "1.", "(a)", "Q:" before a question
 _BORDER = re.compile(r"[\n\r\u2028?!:;…]|\.(?!\d)")
 _CUT = re.compile(r"[\n\r\u2028…]|\.\.\.|\\n|$")
@@ -29,126 +25,60 @@ _CUT = re.compile(r"[\n\r\u2028…]|\.\.\.|\\n|$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aligned:
-    """One item put on one stretch of a document."""
+    """One item put on one stretch of a document, as `measure.measure` counted it."""
 
     item: int
-    equal: np.ndarray  # bool for each token of the item: the same token in the document
+    length: int  # tokens of the item
+    n_equal: int  # tokens of the item that are there
     first_byte: int
     last_byte: int
-    coverage: float  # weighted share of the item's tokens that are there
-    template: float  # the same, other numbers in their places counted as there
-    information: float  # nats of the tokens that are there
     changed: int  # numbers with another number in their place
     extra: int  # numbers of the document between tokens of the item, or in the place of a word
-    lost: int  # numbers inside the span with nothing in their place
-    numbers: int  # numbers inside the span
-    words: float  # weighted share of the item's words that are there
-    n_words: int  # different ones in the item
+    lost: int  # numbers up to the last token that is there, with nothing in their place
+    numbers: int  # numbers up to there
     shared_words: int  # different words of the item that are there
     lead: int  # tokens from the beginning of the item that are there, one after the other
-    lead_stops: tuple[int, ...]  # bytes of the document after the last of them, the one before it, ...
-    lead_information: float  # nats
-    rest: float  # share of the tokens after the lead that are there, or another number in their place
-    pieces: int  # stretches of the document it lies in, other text of more than `_INSERTED` tokens between them
+    pieces: int  # stretches of the document it lies in, other text of a few tokens between them
     is_template: bool  # every token is there, or another number in its place, one after the other
     is_whole: bool  # every token of the item, the code of figures apart
     is_run: bool  # ... one after the other
+    coverage: float  # weighted share of the item's tokens that are there
+    template: float  # the same, other numbers in their places counted as there
+    information: float  # nats of the tokens that are there
+    words: float  # weighted share of the item's words that are there
+    lead_information: float  # nats
+    rest: float  # share of the tokens after the lead that are there, or another number in their place
+    lead_stops: tuple[int, ...]  # bytes of the document after the last token of the lead, the one before it, ...
 
 
-def judge_alignment(
-    item: int, index: BenchmarkIndex, placed: np.ndarray, window: Tokens, document: bytes
-) -> Aligned | None:
-    """What an alignment says; None where nothing was aligned."""
-    first, last = int(index.offsets[item]), int(index.offsets[item + 1])
-    on = placed >= 0
-    if not on.any():
-        return None
-    target = np.where(on, placed, 0)
-    equal = on & (index.token_hash[first:last] == window.hashes[target])
-    number, core = index.token_number[first:last], index.token_core[first:last]
-    word = index.token_word[first:last] & core
-    other = on & ~equal & number & window.is_number[target]
-    weight = index.token_weight[first:last].astype(np.float64)
-    total = max(float(weight.sum()), 1e-9)
-    inside = np.flatnonzero(equal)
-    template = float(weight[equal | other].sum()) / total
-    if not len(inside) or template < _HOPELESS:
-        return None
-    span = np.zeros(last - first, np.bool_)
-    span[inside[0] : inside[-1] + 1] = True
-    places = placed[inside]
-    lead = _lead(equal, placed)
-    return Aligned(
-        item=item,
-        equal=equal,
-        first_byte=int(window.starts[places[0]]),
-        last_byte=int(window.stops[places[-1]]),
-        coverage=min(1.0, float(weight[equal].sum()) / total),
-        template=min(1.0, template),
-        information=float(weight[equal].sum()),
-        changed=int(other.sum()),
-        extra=_extra_numbers(placed[on], window, document)
-        + int((on & ~equal & ~number & window.is_number[target]).sum()),
-        lost=int((span & number & ~equal & ~other).sum()),
-        numbers=int((number & (span | other)).sum()),
-        words=float(weight[equal & word].sum()) / max(float(weight[word].sum()), 1e-9),
-        n_words=len(np.unique(index.token_hash[first:last][word])),
-        shared_words=len(np.unique(index.token_hash[first:last][word & equal])),
-        lead=lead,
-        lead_stops=tuple(window.stops[placed[max(0, lead - _LOOK_BACK) : lead]][::-1].tolist()),
-        lead_information=float(weight[:lead].sum()),
-        rest=float((equal | other)[lead:].mean()) if lead < last - first else 0.0,
-        pieces=1 + int((np.diff(places) - np.diff(inside) > _INSERTED).sum()),
-        is_template=bool((equal | other)[core].all() and _is_run(placed, core)),
-        is_whole=bool(equal[core].all()),
-        is_run=bool(equal[core].all() and _is_run(placed, core)),
-    )
-
-
-def _extra_numbers(on: np.ndarray, window: Tokens, document: bytes) -> int:
-    """Numbers in the short gaps of an alignment; a long gap, or paragraphs of their own, are other text."""
-    extra = 0
-    for gap in np.flatnonzero((np.diff(on) > 1) & (np.diff(on) <= _SHORT_GAP)).tolist():
-        first, last = int(on[gap]), int(on[gap + 1])
-        between = document[window.stops[first] : window.starts[last]]
-        if between.count(b"\n\n") < 2:
-            extra += int(window.is_number[first + 1 : last].sum())
-    return extra
-
-
-def _lead(equal: np.ndarray, placed: np.ndarray) -> int:
-    follows = np.ones(len(placed), np.bool_)
-    follows[1:] = np.diff(placed) == 1
-    off = np.flatnonzero(~(equal & follows))
-    return int(off[0]) if len(off) else len(placed)
-
-
-def _is_run(placed: np.ndarray, core: np.ndarray) -> bool:
-    return bool(np.all(np.diff(placed[core]) == np.diff(np.flatnonzero(core))))
+def n_words(item: int, index: BenchmarkIndex) -> int:
+    """Different words of an item, outside figures."""
+    at = slice(int(index.offsets[item]), int(index.offsets[item + 1]))
+    return len(np.unique(index.token_hash[at][index.token_word[at] & index.token_core[at]]))
 
 
 def verdict_of(aligned: Aligned, index: BenchmarkIndex, document: bytes, config: DecontaminationConfig) -> str:
     """Clean, near or contaminated for one alignment in a document's bytes."""
-    if len(aligned.equal) < config.short_tokens:
+    if aligned.length < config.short_tokens:
         return _short_verdict(aligned, index, document, config)
     if _is_cut(aligned, index, document, config):
         return CONTAMINATED
     same_numbers = not aligned.changed and aligned.extra <= config.extra_numbers and aligned.lost * 3 <= aligned.numbers
-    if same_numbers and _is_there(aligned, config):
+    if same_numbers and _is_there(aligned, index, config):
         return CONTAMINATED
     return _near_or_clean(aligned, config)
 
 
-def _is_there(aligned: Aligned, config: DecontaminationConfig) -> bool:
+def _is_there(aligned: Aligned, index: BenchmarkIndex, config: DecontaminationConfig) -> bool:
     """Whether the words of the item are there: all of them, or all but some."""
     if aligned.is_whole:
         return aligned.information >= config.complete_information and aligned.pieces <= config.whole_pieces
     return (
-        aligned.n_words >= config.min_words
-        and aligned.pieces <= config.partial_pieces
+        aligned.pieces <= config.partial_pieces
         and aligned.coverage >= config.contaminated_coverage
         and aligned.words >= config.contaminated_words
         and aligned.information >= config.partial_information
+        and n_words(aligned.item, index) >= config.min_words
     )
 
 
@@ -180,7 +110,7 @@ def _is_cut(aligned: Aligned, index: BenchmarkIndex, document: bytes, config: De
                 "\\",
             ):
                 return False  # the question has a formula on its next line, and so has the document: another one
-            enough_words = aligned.n_words >= config.min_words
+            enough_words = n_words(aligned.item, index) >= config.min_words
             return enough_words or _same_operators(aligned, index, document[:stop], kept)
     return False
 

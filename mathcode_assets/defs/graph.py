@@ -11,6 +11,7 @@ from mathcode_assets.defs.assets import (
     clean,
     code,
     contamination,
+    contamination_report,
     duplicates,
     mixture,
     models,
@@ -25,6 +26,7 @@ from mathcode_assets.defs.table_assets import LakeAsset
 
 _MODULES = (
     raw, textbooks, models, web, synthetic, code, contamination, duplicates, clean, translated, mixture, tokens,
+    contamination_report,
 )  # fmt: skip
 CORPUS: list[LakeAsset] = [asset for module in _MODULES for asset in module.ASSETS]
 

@@ -12,7 +12,7 @@ from numba import njit, uint64
 
 from mathcode_assets.text.kernel import NUMBER_MASK
 
-_BASE = np.uint64(0x9E3779B97F4A7C15)
+BASE = np.uint64(0x9E3779B97F4A7C15)
 EXACT_SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps exact n-grams apart from masked ones
 
 
@@ -27,7 +27,7 @@ def mix(value):
 @njit(cache=True, inline="always")
 def push(gram, token, oldest, top):
     """Rolling polynomial over the last n tokens; ``top`` is ``rolling_top(n)``."""
-    return (gram - oldest * top) * _BASE + token
+    return (gram - oldest * top) * BASE + token
 
 
 @njit(cache=True)
@@ -35,7 +35,7 @@ def rolling_top(n):
     """Weight of the oldest token in the rolling polynomial of n tokens."""
     top = uint64(1)
     for _ in range(n - 1):
-        top *= _BASE
+        top *= BASE
     return top
 
 

@@ -46,7 +46,7 @@ def test_loading_an_empty_folder_says_so(tmp_path):
 def test_an_index_of_another_format_is_refused(index, tmp_path):
     index.save(tmp_path)
     meta = tmp_path / "index.json"
-    meta.write_text(meta.read_text().replace('"format": 1', '"format": 0'))
+    meta.write_text(meta.read_text().replace('"format": 2', '"format": 0'))
     with pytest.raises(ValueError, match="format 0"):
         load(tmp_path)
 

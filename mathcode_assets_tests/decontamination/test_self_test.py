@@ -68,3 +68,9 @@ def test_an_old_index_leaves_a_residual_for_a_new_benchmark():
     old, new = build_index(batches(ROWS[:2])), build_index(batches(ROWS))
     published = documents([f"{host(2)}\n\n{LIBRARY}"])
     assert (residual(published, old), residual(published, new)) == (0, 1)
+
+
+def test_an_item_with_many_short_words_can_be_edited():
+    # Every twelfth word of such a question is more words than it has that may be exchanged.
+    words = "a b c d e f g h i j k l " * 20 + "alpha bravo charlie delta echoes foxtrot golfer hotel"
+    assert plant("word_edited", Item(question=words, answer="", solution=""), host(3), random.Random(1)) is not None

@@ -95,9 +95,9 @@ class Daemon:
             job = self.definitions.resolve_job_def(observe_job_name(source))
             assert job.execute_in_process(instance=self.instance, run_config=QUIET).success
 
-    def promote_tokenizer(self) -> None:
+    def promote(self, model: str) -> None:
         for layer in ("models", "promoted"):
-            self.run(f"{layer}/tokenizer", None)
+            self.run(f"{layer}/{model}", None)
 
     def run(self, key: str, partition: str | None) -> None:
         result = self.job.execute_in_process(
@@ -144,8 +144,9 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Daemon:
     daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.factorint(92))")
     daemon.benchmark("garden", QUESTION)
     daemon.tick()  # conditions that look for news have to have looked once
+    daemon.promote("benchmark_frequencies")
     daemon.settle()
-    daemon.promote_tokenizer()
+    daemon.promote("tokenizer")
     daemon.settle()
     assert daemon.failures == []
     daemon.instance.dispose()
@@ -224,8 +225,9 @@ def test_a_new_benchmark_asks_for_scans_and_not_for_documents(daemon: Daemon) ->
 
 def test_a_promoted_model_asks_for_what_it_scored(daemon: Daemon) -> None:
     daemon.code("b", "print(sympy.integrate('tanh(x)**3 + cosh(x)'))" * 20)
+    daemon.promote("benchmark_frequencies")
     daemon.settle()
-    daemon.promote_tokenizer()
+    daemon.promote("tokenizer")
     asked = daemon.settle()
     assert asked["clean/code_python"] == {"a", "b"}
     assert set(asked) == {"clean/code_python"} | PILE

@@ -9,8 +9,12 @@ import pyarrow as pa
 import pytest
 
 from mathcode_assets.config import parse_sources
+from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.frequencies import count_frequencies
 from mathcode_assets.decontamination.index import build_index
+from mathcode_assets.decontamination.items import prepare_items
 from mathcode_assets.defs.assets import clean, contamination
+from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.checks import (
     DUPLICATE_SHARE,
     FORMULA_LOSS,
@@ -51,10 +55,10 @@ def workspace(tmp_path: Path) -> Workspace:
     return make_workspace(tmp_path)
 
 
-def make_workspace(tmp_path: Path, extra: str = "") -> Workspace:
+def make_workspace(tmp_path: Path, extra: str = "", settings: str = "") -> Workspace:
     (tmp_path / "synthetic").mkdir(exist_ok=True)
     (tmp_path / "synthetic" / "set.jsonl").write_text('{"id": 1, "text": "a"}\n')
-    text = f"root: {tmp_path}/lake\nsources:\n  synthetic: {{uri: {tmp_path}/synthetic/*.jsonl{extra}}}\n"
+    text = f"root: {tmp_path}/lake\nsources:\n  synthetic: {{uri: {tmp_path}/synthetic/*.jsonl{extra}}}\n{settings}"
     return Workspace(parse_sources(text))
 
 
@@ -76,8 +80,9 @@ def verdict(i: int, found: str) -> dict[str, Any]:
 def publish(workspace: Workspace, key: str, schema: pa.Schema, rows: list[dict[str, Any]], **options: Any) -> Table:
     table = workspace.lake.table(key, options.pop("partition", "set"))
     accounting = options.pop("accounting", None) or (lambda n: Accounting(n_in=n, n_kept=n))
+    recipe = options.pop("recipe", RECIPE)
     workspace.lake.publish(
-        table, schema=schema, recipe=RECIPE, batches=[batch_of(rows, schema)], accounting=accounting, **options
+        table, schema=schema, recipe=recipe, batches=[batch_of(rows, schema)], accounting=accounting, **options
     )
     return table
 
@@ -153,41 +158,116 @@ class TestContaminatedShare:
         assert "exclude `set` in the sources file" in outcome.description
 
 
+NEW_QUESTION = "How many lighthouses stand on the seven islands of the northern archipelago today?"
+
+
+def publish_index(workspace: Workspace, **benchmarks: list[str]) -> dict[str, str]:
+    """An index of these questions; the versions of its parts."""
+    rows = [
+        {"benchmark": name, "question_index": i, "question": q, "answer": "339", "solution": "", "options": ""}
+        for name, questions in benchmarks.items()
+        for i, q in enumerate(questions)
+    ]
+    items = [batch_of(rows, BENCHMARK_ITEM)]
+    frequencies = count_frequencies(prepare_items([], DecontaminationConfig()))
+    index = build_index(items, frequencies=frequencies)
+    with workspace.work_folder() as folder:
+        index.save(folder)
+        workspace.lake.publish_folder(
+            workspace.lake.table(contamination.INDEX_KEY),
+            folder=folder,
+            recipe=RECIPE,
+            accounting=Accounting(n_in=len(rows), n_kept=len(rows)),
+            facts={"parts": dict(index.parts)},
+        )
+    return dict(index.parts)
+
+
 class TestResidualContamination:
     """The published documents are scanned again, so the index that counts is the one there is now."""
 
-    def index(self, workspace: Workspace, *questions: str) -> None:
-        rows = [
-            {"benchmark": "b", "question_index": i, "question": q, "answer": "339", "solution": "", "options": ""}
-            for i, q in enumerate(questions)
-        ]
-        with workspace.work_folder() as folder:
-            build_index([batch_of(rows, BENCHMARK_ITEM)]).save(folder)
-            workspace.lake.publish_folder(
-                workspace.lake.table(contamination.INDEX_KEY),
-                folder=folder,
-                recipe=RECIPE,
-                accounting=Accounting(n_in=len(rows), n_kept=len(rows)),
-                facts={},
-            )
+    def published(self, workspace: Workspace, parts: dict[str, str], *texts: str) -> Table:
+        """A scan that looked for these parts and found nothing, and the clean partition made with it."""
+        inputs = {f"{contamination.PART}{name}": version for name, version in parts.items()}
+        rows = [verdict(i, "clean") for i in range(len(texts))]
+        scan = publish(
+            workspace, "attributes/contamination/synthetic", CONTAMINATION_ATTRIBUTES, rows,
+            recipe=Recipe(code_version="1", inputs=inputs),
+        )  # fmt: skip
+        rows = [document(i, text) | {"n_tokens": 5} for i, text in enumerate(texts)]
+        return publish(
+            workspace, "clean/synthetic", CLEAN_DOCUMENT, rows, n_tokens=lambda: 5, tokenizer="t@1",
+            recipe=Recipe(code_version="1", inputs=input_versions(scan)),
+        )  # fmt: skip
 
-    def published(self, workspace: Workspace) -> Table:
-        hidden = f"{PROSE}\n\n{QUESTION}\n\n{PROSE}"
-        rows = [document(1) | {"n_tokens": 5}, document(2, hidden) | {"n_tokens": 9}]
-        return publish(workspace, "clean/synthetic", CLEAN_DOCUMENT, rows, n_tokens=lambda: 14, tokenizer="t@1")
-
-    def test_a_new_benchmark_turns_a_clean_partition_red(self, workspace: Workspace) -> None:
-        table = self.published(workspace)
-        self.index(workspace, "How many lighthouses stand on the seven islands of the northern archipelago today?")
-        assert clean.residual_outcome(workspace, table).passed
-        self.index(workspace, QUESTION)
+    def test_a_question_left_in_turns_it_red(self, workspace: Workspace) -> None:
+        table = self.published(workspace, publish_index(workspace, b=[QUESTION]), PROSE, f"{PROSE}\n\n{QUESTION}")
         outcome = clean.residual_outcome(workspace, table)
         assert not outcome.passed
         assert outcome.metadata["residual"] == 1
         assert "14 rows of tulips" in outcome.metadata["evidence"].value
 
+    def test_nothing_left_in_passes(self, workspace: Workspace) -> None:
+        table = self.published(workspace, publish_index(workspace, b=[QUESTION]), PROSE)
+        assert clean.residual_outcome(workspace, table).passed
+
+    def test_an_index_newer_than_the_scan_turns_it_red_whatever_is_found(self, workspace: Workspace) -> None:
+        table = self.published(workspace, publish_index(workspace, b=[QUESTION]), PROSE)
+        publish_index(workspace, b=[QUESTION], ferry=[NEW_QUESTION])
+        outcome = clean.residual_outcome(workspace, table)
+        assert not outcome.passed
+        assert outcome.metadata["residual"] == 0
+        assert "attributes/contamination/synthetic[set] did not look for ferry" in outcome.description
+
+    def test_a_scan_made_again_since_turns_it_red(self, workspace: Workspace) -> None:
+        parts = publish_index(workspace, b=[QUESTION])
+        table = self.published(workspace, parts, PROSE)
+        publish(workspace, "attributes/contamination/synthetic", CONTAMINATION_ATTRIBUTES, [verdict(0, "near")])
+        assert "was made again since" in clean.residual_outcome(workspace, table).description
+
+    def test_the_pile_is_behind_where_one_of_its_shards_is(self, workspace: Workspace) -> None:
+        shard = self.published(workspace, publish_index(workspace, b=[QUESTION]), PROSE)
+        rows = [document(0) | {"n_tokens": 5}]
+        pile = publish(
+            workspace, "mixture/mathcode_pile", CLEAN_DOCUMENT, rows, partition="all",
+            recipe=Recipe(code_version="1", inputs=input_versions(shard)),
+        )  # fmt: skip
+        assert clean.residual_outcome(workspace, pile).passed
+        publish_index(workspace, b=[QUESTION], ferry=[NEW_QUESTION])
+        assert not clean.residual_outcome(workspace, pile).passed
+
+
+class TestSelfTest:
+    def hosts(self, workspace: Workspace) -> None:
+        publish(workspace, "raw/synthetic", DOCUMENT, [document(i, "\n\n".join([PROSE] * (3 + i))) for i in range(3)])
+
+    def outcome(self, workspace: Workspace) -> Any:
+        publish_index(workspace, b=[QUESTION, NEW_QUESTION])
+        table = workspace.lake.table(contamination.INDEX_KEY)
+        return contamination.self_test_outcome(workspace, table, table.manifest())
+
+    def test_passes_where_the_scan_finds_what_was_planted(self, workspace: Workspace) -> None:
+        self.hosts(workspace)
+        outcome = self.outcome(workspace)
+        assert outcome.passed, outcome.description
+        assert "verbatim" in outcome.metadata["recall"].value
+
+    def test_fails_below_the_bar(self, tmp_path: Path) -> None:
+        workspace = make_workspace(tmp_path, settings="settings: {decontamination: {candidate_share: 2.0}}\n")
+        self.hosts(workspace)
+        outcome = self.outcome(workspace)
+        assert not outcome.passed
+        assert "verbatim: 0% of" in outcome.description
+
+    def test_fails_where_clean_hosts_are_called_contaminated(self, workspace: Workspace) -> None:
+        hosts = [document(1, PROSE), document(2, f"{PROSE}\n\n{QUESTION}")]
+        publish(workspace, "raw/synthetic", DOCUMENT, hosts)
+        outcome = self.outcome(workspace)
+        assert not outcome.passed
+        assert "1 of 2 hosts contaminated without a plant" in outcome.description
+
     def test_the_self_test_fails_without_items_and_without_hosts(self, workspace: Workspace) -> None:
-        self.index(workspace)
+        publish_index(workspace)
         table = workspace.lake.table(contamination.INDEX_KEY)
         outcome = contamination.self_test_outcome(workspace, table, table.manifest())
         assert not outcome.passed

@@ -15,6 +15,8 @@ from typing import Any
 import dagster as dg
 
 from mathcode_assets.config import SourcesFileError
+from mathcode_assets.defs.affected import LINEAGE_FACT
+from mathcode_assets.defs.affected import lineage_of as corpus_lineage_of
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.assets.mixture import PILE_KEY
 from mathcode_assets.defs.assets.tokens import PACKED_KEY, TOKENS_KEY
@@ -282,6 +284,8 @@ def checkpoint(workspace: Workspace, partition: str) -> FolderBuild:
         n_sequences = packed.manifest().facts["n_sequences"]
         names = ("steps", "tokens", "first_loss", "final_loss", "config_hash", "corpus_fingerprint")
         facts = {name: summary[name] for name in names} | {"learning_rate": spec.optimizer.learning_rate}
+        # Which shards it has seen, kept here because the tables on the way there will be made again.
+        facts[LINEAGE_FACT] = corpus_lineage_of(workspace, packed)
         return Accounting(n_in=n_sequences, n_kept=n_sequences), facts
 
     return FolderBuild(

@@ -1,7 +1,7 @@
 """clean/*: the filtered documents that are neither copies nor contaminated, with their tokens counted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,9 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.incremental import difference
 from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.defs.assets.consolidated import input_versions
-from mathcode_assets.defs.assets.contamination import INDEX_KEY, contamination_key, current_index
+from mathcode_assets.defs.assets.contamination import (
+    INDEX_KEY,
+    contamination_key,
+    current_index,
+    current_parts,
+    scanned_parts,
+)
 from mathcode_assets.defs.assets.duplicates import duplicates_key, fingerprints_key
 from mathcode_assets.defs.assets.models import TOKENIZER
 from mathcode_assets.defs.automation import build_when_settled
@@ -142,7 +149,11 @@ def with_tokens(
 
 
 def residual_outcome(workspace: Workspace, table: Table) -> Outcome:
-    """The published documents scanned again with the benchmark index as it is now: none may be contaminated."""
+    """The published documents scanned again with the benchmark index as it is now: none may be contaminated.
+
+    Red as well where the index is newer than the scan that cleaned them, whatever is found: then nobody
+    has looked yet at what the new benchmarks leave of the shard.
+    """
     index, version = current_index(workspace)
     config = workspace.settings("decontamination", DecontaminationConfig)
     n_documents = 0
@@ -151,14 +162,38 @@ def residual_outcome(workspace: Workspace, table: Table) -> Outcome:
     for batch in scan_documents(table.batches(columns=["doc_id", "text"]), index, config):
         n_documents += batch.num_rows
         worst += batch.filter(pc.equal(batch.column("verdict"), CONTAMINATED)).select(columns).to_pylist()
+    behind = scans_behind(workspace, table)
+    late = f"; older than the index: {'; '.join(behind[:3])}{' ...' if len(behind) > 3 else ''}" if behind else ""
     return Outcome(
-        passed=not worst,
-        description=f"{len(worst)} of {n_documents} documents contaminated by the benchmark index {version[:12]}",
+        passed=not worst and not behind,
+        description=f"{len(worst)} of {n_documents} documents contaminated by the benchmark index {version[:12]}{late}",
         metadata={"residual": len(worst), "index": version, "evidence": matches_markdown(worst)},
     )
 
 
-def residual_check(key: str, source: str | None) -> dg.AssetChecksDefinition:
+def scans_behind(workspace: Workspace, table: Table) -> list[str]:
+    """The scans a clean partition or the pile rests on that did not look for the benchmarks as they are now."""
+    parts = current_parts(workspace)
+    behind = []
+    for written, version in table.manifest().recipe.inputs.items():
+        key, _, rest = written.partition("[")
+        layer = key.split("/", 1)[0]
+        if layer != "clean" and not key.startswith(contamination_key("")):
+            continue
+        found = workspace.lake.table(key, rest.removesuffix("]"))
+        manifest = found.find_manifest()
+        if manifest is None or manifest.data_version != version:
+            behind.append(f"{written} was made again since")
+        elif layer == "clean":
+            behind += scans_behind(workspace, found)
+        else:
+            changed = difference(scanned_parts(found), parts)
+            if changed.new or changed.gone:
+                behind.append(f"{written} did not look for {', '.join(sorted(changed.new | changed.gone))}")
+    return behind
+
+
+def residual_check(key: str, source: str | None, scans: Sequence[str]) -> dg.AssetChecksDefinition:
     """The residual scan of a table as a check of its own, so that it can run again when the index changes."""
 
     @dg.asset_check(
@@ -166,10 +201,10 @@ def residual_check(key: str, source: str | None) -> dg.AssetChecksDefinition:
         name=RESIDUAL_CHECK,
         description=(
             "Scans the published documents again with the current benchmark index. Red if any is contaminated, "
-            "so also where a benchmark was added after the scan that cleaned them."
+            "and where a benchmark was added after the scan that cleaned them."
         ),
         blocking=True,
-        additional_deps=[dg.AssetKey(INDEX_KEY.split("/"))],
+        additional_deps=[dg.AssetKey(dep.split("/")) for dep in (INDEX_KEY, *scans)],
         partitions_def=partitions_def(source) if source else None,
         automation_condition=dg.AutomationCondition.eager(),
     )
@@ -208,4 +243,7 @@ ASSETS: list[LakeAsset] = [
     for component in COMPONENT_TABLES
 ]
 
-CHECKS = [residual_check(f"clean/{component.name}", component.source) for component in COMPONENT_TABLES]
+CHECKS = [
+    residual_check(f"clean/{component.name}", component.source, [contamination_key(component.name)])
+    for component in COMPONENT_TABLES
+]

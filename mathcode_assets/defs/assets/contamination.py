@@ -16,24 +16,28 @@ import pyarrow as pa
 
 from mathcode_assets.config import SOURCE_KEYS
 from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.frequencies import load_frequencies
+from mathcode_assets.decontamination.incremental import difference, rescan_documents
 from mathcode_assets.decontamination.index import BenchmarkIndex, build_index, load
 from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.decontamination.self_test import SelfTestConfig, self_test
 from mathcode_assets.defs.assets.consolidated import counted, input_versions, verdict_counts
+from mathcode_assets.defs.assets.models import FREQUENCIES
 from mathcode_assets.defs.automation import BUILD_WHEN_CHANGED
+from mathcode_assets.defs.benchmarks import benchmark_inputs, benchmark_items, benchmark_partitions
 from mathcode_assets.defs.checks import contaminated_share, rows_add_up, rows_of
 from mathcode_assets.defs.components import COMPONENT_TABLES, ComponentTable
 from mathcode_assets.defs.previews import decisions_preview, markdown_table
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, Outcome, TableBuild, TableCheck
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.records import CONTAMINATED, CONTAMINATION_ATTRIBUTES
-from mathcode_assets.sources.partitions import Partition, list_partitions
-from mathcode_assets.sources.quarantine import Quarantine, ReadReport
-from mathcode_assets.sources.readers import read_benchmark_items
+from mathcode_assets.sources.quarantine import ReadReport
 from mathcode_assets.storage.lake import Table
-from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
+from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe, digest
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
+SCAN_VERSION = "2"
+PART = "benchmark:"  # of a scan's inputs: the part of the index it looked for
 INDEX_KEY = "index/benchmarks"
 SOURCE_KEY = "source/benchmarks"
 # Where the self-test plants questions.
@@ -43,12 +47,6 @@ HOST_SOURCES = ("open_web_math", "cc_en")
 def contamination_key(name: str) -> str:
     """Key of a component's contamination attributes."""
     return f"attributes/contamination/{name}"
-
-
-def benchmark_partitions(workspace: Workspace) -> list[Partition]:
-    """The benchmark files of the sources file, one partition each; none where it names none."""
-    spec = workspace.sources.benchmarks
-    return [] if spec is None else list_partitions(spec)
 
 
 def current_index(workspace: Workspace) -> tuple[BenchmarkIndex, str]:
@@ -66,24 +64,29 @@ def _loaded(folder: Path) -> BenchmarkIndex:
     return load(folder)
 
 
+def current_parts(workspace: Workspace) -> Mapping[str, str]:
+    """The version of each benchmark's part of the published index.
+
+    Raises:
+        NotPublished: it is not there yet.
+    """
+    return workspace.lake.table(INDEX_KEY).manifest().facts["parts"]
+
+
 def _index(workspace: Workspace, partition: str) -> FolderBuild:
     """The benchmark items whose questions must not be in the pile, as an index of n-grams (paper §2).
 
     Instructions that all items of a benchmark share are found and left out; items without content and
-    items that two benchmarks share are reported.
+    items that two benchmarks share are reported. The promoted frequencies weigh them, so a benchmark that is
+    added leaves the parts of the others as they were, and the corpus is scanned for the new one only.
     """
     config = workspace.settings("decontamination", DecontaminationConfig)
     partitions = benchmark_partitions(workspace)
 
     def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
-        quarantine, report = Quarantine(source="benchmarks"), ReadReport()
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            for found in partitions:
-                for file in found.files:
-                    yield from read_benchmark_items(file, benchmark=found.key, quarantine=quarantine, report=report)
-
-        index = build_index(batches(), config)
+        report = ReadReport()
+        frequencies = load_frequencies(workspace.model_folder(FREQUENCIES))
+        index = build_index(benchmark_items(workspace, report), config, frequencies)
         index.save(folder)
         accounting = Accounting(
             n_in=report.n_records, n_kept=report.n_read, quarantined=dict(sorted(report.n_quarantined.items()))
@@ -93,12 +96,14 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
             "items_without_content": len(index.hygiene.without_content),
             "shared_items": len(index.hygiene.shared),
             "benchmarks": {p.key: sum(report.files[f.relative_path] for f in p.files) for p in partitions},
+            "parts": dict(index.parts),
         }
 
     recipe = Recipe(
         code_version=CODE_VERSION,
-        inputs={f"benchmarks:{found.key}": found.fingerprint for found in partitions},
+        inputs=benchmark_inputs(workspace),
         config=config_dict(config),
+        models={FREQUENCIES: workspace.model_version(FREQUENCIES)},
     )
     return FolderBuild(recipe=recipe, make=make)
 
@@ -149,28 +154,76 @@ def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
         """Which documents hold a benchmark item, which are only near one, with the span as evidence (paper §2).
 
         One row is a document of the filtered shard. Contaminated ones are dropped later, near ones kept
-        and reported; a shard with too many is withheld as a whole.
+        and reported; a shard with too many is withheld as a whole. Where only benchmarks changed since the
+        last scan, the documents are scanned for those alone.
         """
         documents = workspace.lake.table(component.documents, partition)
+        published = workspace.lake.table(contamination_key(component.name), partition)
         config = workspace.settings("decontamination", DecontaminationConfig)
+        parts = current_parts(workspace)
+        recipe = Recipe(
+            code_version=SCAN_VERSION,
+            inputs=input_versions(documents) | {f"{PART}{name}": version for name, version in parts.items()},
+            config=config_dict(config),
+        )
+        changes = difference(scanned_parts(published, recipe), parts)
         counts: dict[str, dict[str, int]] = {}
 
         def batches() -> Iterator[pa.RecordBatch]:
             index, _ = current_index(workspace)
-            found = scan_documents(documents.batches(columns=["doc_id", "text"]), index, config)
+            if changes.kept:
+                columns = ["doc_id", "text"] if changes.new else ["doc_id"]
+                found = rescan_documents(
+                    documents.batches(columns=columns),
+                    published.batches(columns=["doc_id", "verdict", "matches"]), index, changes.kept, config,
+                )  # fmt: skip
+            else:
+                found = scan_documents(documents.batches(columns=["doc_id", "text"]), index, config)
             yield from counted(found, ["verdict"], counts)
 
         return TableBuild(
-            recipe=Recipe(
-                code_version=CODE_VERSION,
-                inputs=input_versions(documents, workspace.lake.table(INDEX_KEY)),
-                config=config_dict(config),
-            ),
+            recipe=recipe,
             batches=batches,
             facts=lambda: verdict_counts(counts) | {"contaminated": counts.get("verdict", {}).get(CONTAMINATED, 0)},
-        )
+            run_facts=lambda: {
+                "benchmarks_scanned": sorted(changes.new), "benchmarks_taken_over": sorted(changes.kept),
+            },
+        )  # fmt: skip
 
     return build
+
+
+def scanned_parts(table: Table, recipe: Recipe | None = None) -> dict[str, str]:
+    """The parts of the index that a published scan looked for, by benchmark.
+
+    Args:
+        table: contamination attributes.
+        recipe: of a scan about to be made; nothing is said of one with other documents, code or settings.
+    """
+    try:
+        manifest = table.find_manifest()
+    except ManifestError:
+        return {}
+    if manifest is None:
+        return {}
+    found = manifest.recipe
+    if recipe is not None:
+        inputs = {key: version for key, version in recipe.inputs.items() if not key.startswith(PART)}
+        before = {key: version for key, version in found.inputs.items() if not key.startswith(PART)}
+        same = (found.code_version, digest(found.config), before) == (
+            recipe.code_version, digest(recipe.config), inputs,
+        )  # fmt: skip
+        if not same or not _is_whole(table):
+            return {}
+    return {key.removeprefix(PART): version for key, version in found.inputs.items() if key.startswith(PART)}
+
+
+def _is_whole(table: Table) -> bool:
+    try:
+        table.verify()
+    except ManifestError:
+        return False
+    return True
 
 
 def _preview(component: ComponentTable) -> Callable[[Workspace, Table], dict[str, Any]]:
@@ -186,7 +239,7 @@ ASSETS: list[LakeAsset] = [
         key=INDEX_KEY,
         build=_index,
         group="decontamination",
-        deps=[SOURCE_KEY, *(f"raw/{source}" for source in HOST_SOURCES)],
+        deps=[SOURCE_KEY, f"promoted/{FREQUENCIES}", *(f"raw/{source}" for source in HOST_SOURCES)],
         checks=[SELF_TEST],
         kinds=frozenset({"numba"}),
         automation=BUILD_WHEN_CHANGED,

@@ -17,8 +17,12 @@ from typing import Any
 import pyarrow as pa
 
 from mathcode_assets.corpus import cc_en_math, openwebmath, synthetic
+from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.frequencies import count_frequencies
+from mathcode_assets.decontamination.items import prepare_items
 from mathcode_assets.defs.annotator import annotator_of
 from mathcode_assets.defs.assets.consolidated import input_versions
+from mathcode_assets.defs.benchmarks import benchmark_inputs, benchmark_items
 from mathcode_assets.defs.checks import MODEL_PRECISION
 from mathcode_assets.defs.components import FILTERED_TABLES
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, table_asset
@@ -40,6 +44,7 @@ ROUND1 = "cc_en_math_round1"
 ROUND2 = "cc_en_math_round2"
 BOOKS = "synthetic_books"
 TOKENIZER = "tokenizer"
+FREQUENCIES = "benchmark_frequencies"
 # Of each label, among round 1's output; fewer teach nothing, and cross-fitting needs some in each fold.
 MIN_LABELLED = 12
 UNTRAINED_FILE = "untrained.txt"
@@ -268,6 +273,27 @@ def tokenizer(workspace: Workspace, partition: str) -> FolderBuild:
     return FolderBuild(recipe=recipe, make=make)
 
 
+@table_asset(f"models/{FREQUENCIES}", group=GROUP, deps=["source/benchmarks"], kinds=frozenset({"numba"}))
+def benchmark_frequencies(workspace: Workspace, partition: str) -> FolderBuild:
+    """In how many benchmark items each word and n-gram occurs: what is common, and so says little.
+
+    The table in use stays put when a benchmark is added, so what was scanned for the others still holds.
+    """
+    config = workspace.settings("decontamination", DecontaminationConfig)
+
+    def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
+        report = ReadReport()
+        found = count_frequencies(prepare_items(benchmark_items(workspace, report), config), config)
+        found.save(folder)
+        accounting = Accounting(
+            n_in=report.n_records, n_kept=report.n_read, quarantined=dict(sorted(report.n_quarantined.items()))
+        )
+        return accounting, {"items": found.n_items, "keys": len(found.key)}
+
+    recipe = Recipe(code_version=CODE_VERSION, inputs=benchmark_inputs(workspace), config=config_dict(config))
+    return FolderBuild(recipe=recipe, make=make)
+
+
 def _promoted(name: str) -> LakeAsset:
     def build(workspace: Workspace, partition: str) -> FolderBuild:
         candidate = workspace.lake.table(f"models/{name}")
@@ -288,5 +314,7 @@ def _promoted(name: str) -> LakeAsset:
     return LakeAsset(key=f"promoted/{name}", build=build, group=GROUP, deps=[f"models/{name}"])
 
 
-MODELS: list[LakeAsset] = [open_web_math_classifier, round1_classifier, round2_classifier, books_classifier, tokenizer]
+MODELS: list[LakeAsset] = [
+    open_web_math_classifier, round1_classifier, round2_classifier, books_classifier, tokenizer, benchmark_frequencies,
+]  # fmt: skip
 ASSETS: list[LakeAsset] = [*MODELS, *(_promoted(model.key.split("/", 1)[1]) for model in MODELS)]

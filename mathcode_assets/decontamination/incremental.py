@@ -1,0 +1,104 @@
+"""A corpus scanned again after benchmarks were added, changed or taken away, for the difference only.
+
+What is found of one benchmark depends on the document and on that benchmark's part of the index. So the
+matches of the benchmarks that did not change are taken over, the text is read for the others only, and
+the result is, byte for byte, that of a full scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.index import BenchmarkIndex
+from mathcode_assets.decontamination.scan import MatchRow, Scanner, attributes, strongest_first
+from mathcode_assets.records import CLEAN
+from mathcode_assets.storage.consolidate import NotCopartitioned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Which benchmarks have to be looked for, and which matches still hold."""
+
+    kept: frozenset[str]  # scanned for before, and not changed since
+    new: frozenset[str]  # to be scanned for: added or changed
+    gone: frozenset[str]  # scanned for before; taken away or changed
+
+
+def difference(before: Mapping[str, str], now: Mapping[str, str]) -> Difference:
+    """What changed between two indexes, given the versions of their parts."""
+    kept = {name for name, version in now.items() if before.get(name) == version}
+    return Difference(kept=frozenset(kept), new=frozenset(now.keys() - kept), gone=frozenset(before.keys() - kept))
+
+
+def rescan_documents(
+    batches: Iterable[pa.RecordBatch],
+    previous: Iterable[pa.RecordBatch],
+    index: BenchmarkIndex,
+    kept: Collection[str],
+    config: DecontaminationConfig | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Contamination attributes as `scan_documents` gives them, old matches taken over.
+
+    Args:
+        batches: the documents, as when they were scanned before; ``text`` is read only where `index`
+            has other benchmarks than the kept ones.
+        previous: their attributes from that scan, made with the same config.
+        index: the index as it is now.
+        kept: benchmarks whose matches of that scan still hold.
+        config: thresholds.
+
+    Raises:
+        NotCopartitioned: the attributes are not those of the documents.
+    """
+    scanner = Scanner(index.select(index.parts.keys() - set(kept)), config or DecontaminationConfig())
+    rows = _Rows(previous)
+    for batch in batches:
+        found = scanner.matches_of(batch)
+        for row, own in rows.matches_of(batch.column("doc_id")).items():
+            held = [match for match in own if match["benchmark"] in kept]
+            if held:
+                found[row] = strongest_first([*held, *found.get(row, [])])
+        yield attributes(batch.column("doc_id"), found)
+    rows.end()
+
+
+class _Rows:
+    """Rows of one stream taken in the pieces that another stream comes in."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self.batches = iter(batches)
+        self.rest: pa.RecordBatch | None = None
+
+    def matches_of(self, doc_ids: pa.Array) -> dict[int, list[MatchRow]]:
+        """Matches of the next rows, of those that have any; their ids must be these."""
+        found: dict[int, list[MatchRow]] = {}
+        done = 0
+        while done < len(doc_ids):
+            piece = self.next_piece(len(doc_ids) - done)
+            wanted = doc_ids.slice(done, piece.num_rows).cast(pa.string())
+            if not piece.column("doc_id").equals(wanted):
+                raise NotCopartitioned(f"the earlier scan is of other documents, from row {done} of a batch on")
+            hits = pc.indices_nonzero(pc.not_equal(piece.column("verdict"), CLEAN)).to_pylist()
+            found |= {done + row: piece.column("matches")[row].as_py() for row in hits}
+            done += piece.num_rows
+        return found
+
+    def next_piece(self, limit: int) -> pa.RecordBatch:
+        """At least one row, at most so many."""
+        while self.rest is None or not self.rest.num_rows:
+            try:
+                self.rest = next(self.batches)
+            except StopIteration:
+                raise NotCopartitioned("the earlier scan has fewer rows than there are documents") from None
+        piece, self.rest = self.rest.slice(0, limit), self.rest.slice(limit)
+        return piece
+
+    def end(self) -> None:
+        """No row may be left."""
+        if (self.rest is not None and self.rest.num_rows) or any(batch.num_rows for batch in self.batches):
+            raise NotCopartitioned("the earlier scan has more rows than there are documents")
