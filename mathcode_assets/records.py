@@ -119,7 +119,7 @@ DUPLICATE_ATTRIBUTES = _schema(
         _field("verdict", pa.string(), "kept, exact_duplicate or near_duplicate"),
         _field("duplicate_of", pa.string(), "doc_id of the copy that stays", nullable=True),
         _field("duplicate_component", pa.string(), "component of that copy", nullable=True),
-        _field("similarity", pa.float32(), "Jaccard of the word 5-grams with that copy, null where kept", nullable=True),
+        _field("similarity", pa.float32(), "Jaccard of word 5-grams with that copy, null where kept", nullable=True),
         _field("cluster", pa.string(), "content hash of the cluster's first text, null for a singleton", nullable=True),
     ],
 )

@@ -6,6 +6,7 @@ A partition's fingerprints depend on nothing else, so they are made once and kep
 from __future__ import annotations
 
 import hashlib
+import itertools
 import unicodedata
 from collections.abc import Iterable, Iterator
 
@@ -42,7 +43,7 @@ def shingle_sets(texts: pa.Array, kind: TextKind) -> Iterator[np.ndarray]:
     data, offsets = utf8_column(texts, kind)
     classes, nothing = _classes(kind), np.empty(0, np.uint8)
     found = np.empty(int(np.diff(offsets).max(initial=0)), np.uint64)
-    for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for start, end in itertools.pairwise(offsets):
         _, count = kernel.fold_and_shingle(data, start, end, classes, nothing, found)
         yield np.unique(found[:count])
 
@@ -71,7 +72,9 @@ def fixed_bytes(column: pa.Array, width: int) -> np.ndarray:
 def fixed_array(rows: np.ndarray) -> pa.Array:
     """The other way round: uint8 of shape (rows, width) as a fixed-size binary column."""
     n_rows, width = rows.shape
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), n_rows, [None, pa.py_buffer(np.ascontiguousarray(rows))])
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(width), n_rows, [None, pa.py_buffer(np.ascontiguousarray(rows))]
+    )
 
 
 def _hashes_and_bands(texts: pa.Array, kind: TextKind) -> tuple[list[bytes], np.ndarray]:
@@ -89,7 +92,7 @@ def _hashes_and_bands(texts: pa.Array, kind: TextKind) -> tuple[list[bytes], np.
     starts = [0, *ends.tolist()]
     hashes = [
         hashlib.blake2b(whole[start:end], digest_size=HASH_BYTES, person=person).digest()
-        for start, end in zip(starts, starts[1:], strict=False)
+        for start, end in itertools.pairwise(starts)
     ]
     return hashes, bands
 

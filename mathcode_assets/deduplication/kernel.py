@@ -81,7 +81,9 @@ def fold_and_shingle(data, start, end, classes, folded, shingles):
     The shingles come in order, repeated ones too. Unsigned places spare the loop the test for negative ones.
 
     Args:
-        data: UTF-8 bytes; start, end: borders of the text in it.
+        data: UTF-8 bytes.
+        start: of the text in them.
+        end: one past the text.
         classes: PROSE_CLASSES or CODE_CLASSES.
         folded: uint8, room for a text of prose; empty for no folded text.
         shingles: uint64, room for a shingle per word: never more than bytes.
@@ -180,9 +182,12 @@ def fingerprint_rows(data, offsets, code, classes, masks, multipliers, folded, f
     """Folded text and band keys of each text of a column.
 
     Args:
-        data, offsets: UTF-8 bytes and borders of the texts.
+        data: UTF-8 bytes of all texts.
+        offsets: borders of the texts in them.
         code: words of code; nothing is folded then.
-        classes, masks, multipliers: PROSE_CLASSES or CODE_CLASSES, MASKS, MULTIPLIERS.
+        classes: PROSE_CLASSES or CODE_CLASSES.
+        masks: MASKS.
+        multipliers: MULTIPLIERS.
         folded: uint8, room for all texts, filled with the folded texts one after another.
         folded_ends: int64 per text, filled with where each ends in `folded`.
         bands: uint8[texts, BANDS * BAND_BYTES] of zeros, filled.
@@ -231,8 +236,10 @@ def bucket_pairs(keys, numbers, crowd, leaders, crowded):
     All pairs of a key with at most `crowd` documents; of more, each with the first `leaders` ones.
 
     Args:
-        keys, numbers: uint64, equally long.
-        crowd, leaders: see `DeduplicationConfig`.
+        keys: uint64.
+        numbers: uint64, equally long.
+        crowd: see `DeduplicationConfig`.
+        leaders: `crowd_leaders` there.
         crowded: bool per entry, set where its key has more than `crowd` documents.
 
     Returns:
@@ -268,7 +275,9 @@ def decide(starts, neighbours, nearness, keeper, similarity):
     """Texts in order of preference: each stays unless it is near one that stays already.
 
     Args:
-        starts, neighbours, nearness: text i is near neighbours[starts[i] : starts[i + 1]], and how near.
+        starts: text i is near neighbours[starts[i] : starts[i + 1]].
+        neighbours: the texts.
+        nearness: how near each of them is.
         keeper: int64 per text, filled with the text that stays for it, itself where it stays.
         similarity: float64 per text, filled with how near that is.
     """

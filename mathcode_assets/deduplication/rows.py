@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,7 +15,7 @@ from mathcode_assets.deduplication.config import DeduplicationConfig
 from mathcode_assets.deduplication.exact import PROSE, TextKind
 from mathcode_assets.deduplication.fingerprints import fingerprint_documents
 from mathcode_assets.deduplication.resolution import resolve
-from mathcode_assets.deduplication.texts import Shard
+from mathcode_assets.deduplication.texts import Shard, texts_of_file
 from mathcode_assets.records import FINGERPRINT
 
 ROW_BATCH = 1000
@@ -57,19 +56,6 @@ def deduplicate_rows(
                 }
 
 
-def selected_texts(path: Path, rows: np.ndarray) -> Iterator[pa.Array]:
-    """The texts of these rows (ascending) of a Parquet file; row groups without any are not read."""
-    with pq.ParquetFile(path) as file:
-        first = 0
-        for group in range(file.num_row_groups):
-            end = first + file.metadata.row_group(group).num_rows
-            start, stop = np.searchsorted(rows, [first, end])
-            if start < stop:
-                texts = file.read_row_group(group, columns=["text"], use_threads=False).column("text")
-                yield texts.take(pa.array(rows[start:stop] - first)).combine_chunks()
-            first = end
-
-
 def _spooled(rows: Iterable[Mapping[str, Any]], folder: Path, kind: TextKind) -> Shard:
     """The rows as a shard: fingerprints and texts in two files."""
     texts_path, path = folder / "texts.parquet", folder / "fingerprints.arrow"
@@ -94,7 +80,7 @@ def _spooled(rows: Iterable[Mapping[str, Any]], folder: Path, kind: TextKind) ->
         partition="",
         version="",
         fingerprints=lambda columns: stored(list(columns)),
-        texts=lambda wanted: selected_texts(texts_path, wanted),
+        texts=lambda wanted: texts_of_file(texts_path, wanted),
     )
 
 

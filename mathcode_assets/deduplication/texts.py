@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mathcode_assets.deduplication.exact import HASH_BYTES
 from mathcode_assets.deduplication.fingerprints import fixed_bytes
@@ -118,3 +121,16 @@ def as_halves(rows: np.ndarray) -> np.ndarray:
 def as_bytes(halves: np.ndarray) -> np.ndarray:
     """The other way round."""
     return np.ascontiguousarray(halves).astype(">u8").view(np.uint8)
+
+
+def texts_of_file(source: IO[bytes] | Path, rows: np.ndarray) -> Iterator[pa.Array]:
+    """The texts of these rows (ascending) of a Parquet file of documents; row groups without any are not read."""
+    with pq.ParquetFile(source) as file:
+        first = 0
+        for group in range(file.num_row_groups):
+            end = first + file.metadata.row_group(group).num_rows
+            start, stop = np.searchsorted(rows, [first, end])
+            if start < stop:
+                column = file.read_row_group(group, columns=["text"], use_threads=False).column("text")
+                yield from column.take(pa.array(rows[start:stop] - first)).chunks
+            first = end

@@ -114,7 +114,9 @@ class Verdicts:
 
     def _cluster_ids(self, root: np.ndarray, alone: np.ndarray) -> pa.Array:
         roots, place = np.unique(root[~alone], return_inverse=True)
-        ids = pa.array([as_bytes(self._corpus.hashes[number]).tobytes().hex() for number in roots.tolist()], pa.string())
+        ids = pa.array(
+            [as_bytes(self._corpus.hashes[number]).tobytes().hex() for number in roots.tolist()], pa.string()
+        )
         index = np.zeros(len(root), np.int64)
         index[~alone] = place
         return ids.take(pa.array(index, mask=alone))
