@@ -10,6 +10,8 @@ what `text.ngrams` shares.
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numba import njit, uint32, uint64
 
@@ -46,15 +48,17 @@ PROSE_CLASSES = _byte_classes(code=False)
 CODE_CLASSES = _byte_classes(code=True)
 
 
-def _functions(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(masks, odd multipliers) of the hash functions x -> (x ^ mask) * multiplier mod 2^32."""
-    draw = np.random.default_rng(seed)
-    shape = BANDS * BAND_ROWS
-    masks = draw.integers(0, 1 << 32, shape, dtype=np.uint64).astype(np.uint32)
-    return masks, draw.integers(0, 1 << 32, shape, dtype=np.uint64).astype(np.uint32) | np.uint32(1)
+def _functions() -> tuple[np.ndarray, np.ndarray]:
+    """(masks, odd multipliers) of the hash functions x -> (x ^ mask) * multiplier mod 2^32.
+
+    From a hash of the function's number, so that no release of a random generator changes kept signatures.
+    """
+    drawn = [hashlib.sha256(b"minhash %d" % number).digest() for number in range(BANDS * BAND_ROWS)]
+    numbers = np.frombuffer(b"".join(drawn), "<u4").reshape(-1, 8)
+    return numbers[:, 0].astype(np.uint32), numbers[:, 1].astype(np.uint32) | np.uint32(1)
 
 
-MASKS, MULTIPLIERS = _functions(seed=3407)
+MASKS, MULTIPLIERS = _functions()
 
 
 @njit(cache=True)
