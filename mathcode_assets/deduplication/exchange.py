@@ -25,12 +25,12 @@ class KeyBuckets:
     """(key, document number) pairs on disk by the first byte of the key: `add`, `close`, then iterate.
 
     Eight bytes an entry: the bucket's number holds the first byte of the key, the entry the rest and the number.
+    What fits into one buffer never goes to disk.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
         self._paths = [folder / f"{number:03d}.u64" for number in range(N_BUCKETS)]
-        self._files: list[IO[bytes]] = [path.open("wb") for path in self._paths]
+        self._files: list[IO[bytes]] = []
         self._held: list[np.ndarray] = []
         self._buckets: list[np.ndarray] = []
         self._n_held = 0
@@ -53,20 +53,30 @@ class KeyBuckets:
 
     def close(self) -> None:
         """Write what is held back and close the files. Calling it again does nothing."""
-        self._flush()
+        if self._files:
+            self._flush()
         for file in self._files:
             file.close()
         self._files = []
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(keys without their first byte, numbers) of each bucket, ascending by both."""
-        for path in self._paths:
-            entries = np.sort(np.fromfile(path, np.uint64))
-            yield entries >> _GID_BITS, entries & _LOW
+        """(keys, numbers), bucket by bucket, ascending by both."""
+        if self._n_held:
+            buckets, entries = np.concatenate(self._buckets), np.concatenate(self._held)
+            order = np.lexsort((entries, buckets))
+            keys = buckets[order].astype(np.uint64) << _GID_BITS | entries[order] >> _GID_BITS
+            yield keys, entries[order] & _LOW
+            return
+        for number, path in enumerate(self._paths):
+            entries = np.sort(np.fromfile(path, np.uint64)) if path.exists() else np.empty(0, np.uint64)
+            yield np.uint64(number) << _GID_BITS | entries >> _GID_BITS, entries & _LOW
 
     def _flush(self) -> None:
         if not self._n_held:
             return
+        if not self._files:
+            self._paths[0].parent.mkdir(parents=True)
+            self._files = [path.open("wb") for path in self._paths]
         buckets = np.concatenate(self._buckets)
         order = np.argsort(buckets, kind="stable")
         entries = np.concatenate(self._held)[order]

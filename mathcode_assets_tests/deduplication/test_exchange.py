@@ -1,4 +1,4 @@
-"""Keys come back from the bucket of their first byte, ascending, with the documents they were sent with."""
+"""Keys come back in order with the documents they were sent with, one bucket of equal first bytes after another."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mathcode_assets.deduplication import exchange
-from mathcode_assets.deduplication.exchange import N_BUCKETS, KeyBuckets, keys_of
+from mathcode_assets.deduplication.exchange import KeyBuckets, keys_of
 
 KEYS = st.integers(0, (1 << 40) - 1)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=30)
 @given(
     sent=st.lists(st.lists(st.tuples(KEYS, st.integers(0, (1 << 32) - 1)), max_size=6), max_size=6),
     buffer_entries=st.integers(1, 8),
@@ -29,10 +29,8 @@ def test_each_bucket_holds_its_entries_in_order(
                 keys, numbers = np.array(entries, np.uint64).reshape(-1, 2).T
                 buckets.add(keys, numbers)
         found = [list(zip(keys.tolist(), numbers.tolist(), strict=True)) for keys, numbers in buckets]
-    every = sorted(entry for entries in sent for entry in entries)
-    assert found == [
-        [(key & 0xFFFFFFFF, number) for key, number in every if key >> 32 == bucket] for bucket in range(N_BUCKETS)
-    ]
+    assert [entry for entries in found for entry in entries] == sorted(entry for entries in sent for entry in entries)
+    assert all(len({key >> 32 for key, _ in entries}) <= 1 for entries in found if len(found) > 1)
 
 
 def test_keys_are_five_bytes_each_lowest_first() -> None:
