@@ -49,6 +49,7 @@ class Verdicts:
         root = np.full(n_clusters, n_texts, np.int64)
         np.minimum.at(root, cluster, np.arange(n_texts))
         self._root = self._texts[root[cluster]]
+        self._tokens = np.frombuffer(b"".join(shard.token for shard in corpus.shards), np.uint64)
         self._doc_ids: tuple[np.ndarray, pa.Array] | None = None
 
     def digest(self, shard: int) -> str:
@@ -56,10 +57,16 @@ class Verdicts:
         rows, code, keeper, root, similarity = self._of(shard)
         stays = np.flatnonzero(root >= 0)
         digest = hashlib.blake2b(digest_size=16)
-        tokens = np.frombuffer(b"".join(one.token for one in self._corpus.shards), np.uint64)
         of_shard = np.searchsorted(self._corpus.starts, keeper[stays], side="right") - 1
         places = keeper[stays] - self._corpus.starts[of_shard]
-        for part in (stays, code[stays], tokens[of_shard], places, self._corpus.hashes[root[stays]], similarity[stays]):
+        for part in (
+            stays,
+            code[stays],
+            self._tokens[of_shard],
+            places,
+            self._corpus.hashes[root[stays]],
+            similarity[stays],
+        ):
             digest.update(np.ascontiguousarray(part).data)
         return f"{len(rows)}-{digest.hexdigest()}"
 
