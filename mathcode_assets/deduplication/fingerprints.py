@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +46,8 @@ def shingle_sets(texts: pa.Array, kind: TextKind) -> Iterator[np.ndarray]:
     found = np.empty(int(np.diff(offsets).max(initial=0)), np.uint64)
     for start, end in itertools.pairwise(offsets):
         _, count = kernel.fold_and_shingle(data, start, end, classes, nothing, found)
-        yield np.unique(found[:count])
+        shingles = np.sort(found[:count])
+        yield shingles[np.flatnonzero(np.diff(shingles, prepend=~shingles[:1]))]
 
 
 def utf8_column(texts: pa.Array, kind: TextKind) -> tuple[np.ndarray, np.ndarray]:
@@ -103,12 +105,33 @@ def _classes(kind: TextKind) -> np.ndarray:
 
 def _composed(texts: pa.Array) -> pa.Array:
     """The texts in NFC."""
-    beyond_ascii = np.flatnonzero(~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False))
+    _, offsets, data = texts.buffers()
+    if data is None:
+        return texts
+    borders = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    composed = np.empty(len(texts), dtype=bool)
+    kernel.look_composed(np.frombuffer(data, np.uint8), borders, _starters(), composed)
     other = {}
-    for row in beyond_ascii.tolist():
+    for row in np.flatnonzero(~composed).tolist():
         text = texts[row].as_py()
         if not unicodedata.is_normalized("NFC", text):
             other[row] = unicodedata.normalize("NFC", text)
     if not other:
         return texts
     return pa.array([other.get(row) or value.as_py() for row, value in enumerate(texts)], pa.large_string())
+
+
+@lru_cache(maxsize=1)
+def _starters() -> np.ndarray:
+    """Characters that no normalisation to NFC changes, whatever stands beside them; bool by code point of plane 0.
+
+    Of the blocks where each character by itself tells: Latin, Greek, Cyrillic, punctuation, symbols, mathematics, CJK.
+    Asking Python about every text with a character beyond ASCII took a third of the time of all fingerprints.
+    """
+    starters = np.zeros(1 << 16, dtype=bool)
+    starters[:0x80] = True
+    for start, end in ((0x80, 0x300), (0x370, 0x530), (0x1E00, 0x1F00), (0x2000, 0x2C00), (0x4E00, 0xA000)):
+        for point in range(start, end):
+            character = chr(point)
+            starters[point] = not unicodedata.combining(character) and unicodedata.is_normalized("NFC", character)
+    return starters

@@ -62,6 +62,27 @@ MASKS, MULTIPLIERS = _functions()
 
 
 @njit(cache=True)
+def look_composed(data, offsets, starters, out):
+    """Whether each text is certainly in NFC: all its characters are among `starters`, bool by code point of plane 0."""
+    for row in range(len(offsets) - 1):
+        at, end, composed = uint64(offsets[row]), uint64(offsets[row + 1]), True
+        while at < end and composed:
+            first = uint64(data[at])
+            if first < uint64(0x80):
+                at += uint64(1)
+            elif first < uint64(0xE0):
+                composed = starters[(first & uint64(31)) << uint64(6) | uint64(data[at + uint64(1)]) & uint64(63)]
+                at += uint64(2)
+            elif first < uint64(0xF0):
+                point = (first & uint64(15)) << uint64(12) | (uint64(data[at + uint64(1)]) & uint64(63)) << uint64(6)
+                composed = starters[point | uint64(data[at + uint64(2)]) & uint64(63)]
+                at += uint64(3)
+            else:
+                composed = False
+        out[row] = composed
+
+
+@njit(cache=True)
 def _wide_space(data, at, end):
     """Bytes of the white space character beyond ASCII at a byte, 0 where there is none."""
     if data[at] == 0xC2:

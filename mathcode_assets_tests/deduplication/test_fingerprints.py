@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -67,6 +68,19 @@ def test_words_of_code_are_names_and_marks(text: str) -> None:
     (found,) = shingle_sets(pa.array([text.replace("'", "+")]), CODE)
     (spaced,) = shingle_sets(pa.array([" ".join(tokens)]), CODE)
     assert found.tolist() == spaced.tolist()
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs"]) | st.sampled_from("aeo\u0301\u0327\u0338\u1161\u11a8\u09c7\u09be≠é가")
+    )
+)
+def test_texts_are_composed_as_python_does(text: str) -> None:
+    """Vowel signs that join what is before them, Hangul letters, marks on Latin letters and on relations."""
+    (row,) = fingerprints([text])
+    assert row["content_hash"] == content_hash(unicodedata.normalize("NFC", text), PROSE)
+    assert row["bands"] == fingerprints([unicodedata.normalize("NFD", text)])[0]["bands"]
 
 
 def test_code_of_one_normal_form_has_the_same_words() -> None:
