@@ -118,7 +118,9 @@ def _composed(texts: pa.Array) -> pa.Array:
             other[row] = unicodedata.normalize("NFC", text)
     if not other:
         return texts
-    return pa.array([other.get(row) or value.as_py() for row, value in enumerate(texts)], pa.large_string())
+    composed[:] = True
+    composed[list(other)] = False
+    return pc.replace_with_mask(texts, pa.array(~composed), pa.array(list(other.values()), pa.large_string()))
 
 
 @lru_cache(maxsize=1)
