@@ -43,12 +43,14 @@ _LOW = np.uint64(0xFFFFFFFF)
 class ShardVerdicts(NamedTuple):
     """One shard's verdicts.
 
-    changed: False where the previous index says that they are what they were, and the rows need not be read.
+    digest: equal where the verdicts are, and the documents that stay for others are the same.
+    changed: False where the previous index has this digest for the same rows: they need not be read then.
     batches: DUPLICATE_ATTRIBUTES in the shard's row order.
     """
 
     component: str
     partition: str
+    digest: str
     changed: bool
     batches: Iterator[pa.RecordBatch]
 
@@ -118,7 +120,7 @@ def resolve(
     before = {name[:2]: (name[2], digest) for name, (_, _, digest) in known.shards.items()} if known else {}
     for number, shard in enumerate(ordered):
         changed = before.get(shard.name[:2]) != (shard.version, digests[number])
-        yield ShardVerdicts(shard.component, shard.partition, changed, verdicts.batches(number))
+        yield ShardVerdicts(shard.component, shard.partition, digests[number], changed, verdicts.batches(number))
 
 
 def load_index(folder: Path) -> Known | None:

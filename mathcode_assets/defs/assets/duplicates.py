@@ -172,8 +172,10 @@ def _publish_verdicts(workspace: Workspace, verdicts: ShardVerdicts) -> Manifest
     counts: dict[str, dict[str, int]] = {}
     fingerprints = workspace.lake.table(fingerprints_key(verdicts.component), verdicts.partition)
     table = workspace.lake.table(duplicates_key(verdicts.component), verdicts.partition)
-    recipe = Recipe(code_version=INDEX_CODE_VERSION, inputs=input_versions(fingerprints))
-    if not verdicts.changed and workspace.lake.is_current(table, recipe):
+    # With the digest in it: what counts is what the table holds, not what an index of another moment says of it.
+    config = {"verdicts": verdicts.digest}
+    recipe = Recipe(code_version=INDEX_CODE_VERSION, inputs=input_versions(fingerprints), config=config)
+    if workspace.lake.is_current(table, recipe):
         return table.manifest()
     return workspace.lake.publish(
         table,
