@@ -13,6 +13,7 @@ import resource
 import signal
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
@@ -63,10 +64,18 @@ def landlock_abi() -> int:
     return max(0, LIBC.syscall(SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
-def restrict_files(readable: Sequence[str], scratch: str, *, is_required: bool) -> None:
-    """Landlock: read beneath some paths, write beneath one; no TCP, no signals and abstract sockets to the outside.
+class FileRules(NamedTuple):
+    """Landlock's rules but for a snippet's own directory: made once, descriptors of the paths open."""
 
-    What the kernel's ABI does not know yet is left to seccomp and the namespaces.
+    attributes: bytes
+    handled: int
+    rules: Sequence[bytes]
+
+
+def file_rules(readable: Sequence[str], *, is_required: bool) -> FileRules | None:
+    """Rules to read beneath some paths; no TCP, no signals and abstract sockets to the outside.
+
+    What the kernel's ABI does not know yet is left to seccomp and the namespaces. None where it has no Landlock.
 
     Raises:
         OSError: the kernel has no Landlock, and it is required.
@@ -77,15 +86,15 @@ def restrict_files(readable: Sequence[str], scratch: str, *, is_required: bool) 
             raise OSError(
                 "Landlock is missing: it needs Linux 5.13, and to be in the kernel's list of security modules"
             )
-        return
+        return None
     n_rights = 13 + (abi >= 2) + (abi >= 3) + (abi >= 5)
     handled = (1 << n_rights) - 1
     network = TCP_BIND_CONNECT if abi >= 4 else 0
     scoped = ABSTRACT_SOCKETS_AND_SIGNALS if abi >= 6 else 0
-    fields = struct.pack("=QQQ", handled, network, scoped)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
-    ruleset = check(LIBC.syscall(SYS_LANDLOCK_CREATE_RULESET, fields, ctypes.c_size_t(len(fields)), 0), "landlock")
+    attributes = struct.pack("=QQQ", handled, network, scoped)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
     rights = dict.fromkeys(readable, READ_FILE | READ_DIR) | dict.fromkeys(DEVICES, READ_FILE)
-    rights |= {scratch: SCRATCH, "/dev/null": READ_FILE | WRITE_FILE}
+    rights["/dev/null"] = READ_FILE | WRITE_FILE
+    rules = []
     for path, allowed in rights.items():
         try:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -93,11 +102,18 @@ def restrict_files(readable: Sequence[str], scratch: str, *, is_required: bool) 
             continue
         if not os.path.isdir(path):  # noqa: PTH112
             allowed &= READ_FILE | WRITE_FILE
-        rule = struct.pack("=Qi", allowed & handled, fd)
-        check(LIBC.syscall(SYS_LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0), f"landlock {path}")
-        os.close(fd)
+        rules.append(struct.pack("=Qi", allowed & handled, fd))
+    return FileRules(attributes, handled, rules)
+
+
+def restrict_files(rules: FileRules, scratch: str) -> None:
+    """Landlock: the rules, and to write beneath one directory."""
+    n_bytes = ctypes.c_size_t(len(rules.attributes))
+    ruleset = check(LIBC.syscall(SYS_LANDLOCK_CREATE_RULESET, rules.attributes, n_bytes, 0), "landlock")
+    own = struct.pack("=Qi", SCRATCH & rules.handled, os.open(scratch, os.O_PATH | os.O_CLOEXEC))
+    for rule in (*rules.rules, own):
+        check(LIBC.syscall(SYS_LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0), "landlock rule")
     check(LIBC.syscall(SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
-    os.close(ruleset)
 
 
 def start_pid_namespace() -> int:
@@ -148,11 +164,10 @@ def die_with(parent: int) -> None:
         os._exit(0)
 
 
-def set_limits(*, address_bytes: int, cpu_s: float, file_bytes: int, n_processes: int) -> None:
-    """Hard limits, as far as the ones we run under allow.
+def hard_limits(*, cpu_s: float, file_bytes: int, n_processes: int) -> dict[int, tuple[int, int]]:
+    """Limits of a snippet but for its address space, as far as the ones we run under allow.
 
     Args:
-        address_bytes: address space of the process.
         cpu_s: seconds of processor time; SIGXCPU, and SIGKILL a second later.
         file_bytes: size of any file.
         n_processes: threads and processes of this user in this user namespace; 0 leaves them alone, since outside a
@@ -160,7 +175,6 @@ def set_limits(*, address_bytes: int, cpu_s: float, file_bytes: int, n_processes
     """
     seconds = max(1, math.ceil(cpu_s))
     wanted = {
-        resource.RLIMIT_AS: (address_bytes, address_bytes),
         resource.RLIMIT_CPU: (seconds, seconds + 1),
         resource.RLIMIT_FSIZE: (file_bytes, file_bytes),
         resource.RLIMIT_NOFILE: (128, 128),
@@ -171,11 +185,21 @@ def set_limits(*, address_bytes: int, cpu_s: float, file_bytes: int, n_processes
     }
     if n_processes:
         wanted[resource.RLIMIT_NPROC] = (n_processes, n_processes)
-    for kind, (soft, hard) in wanted.items():
-        bound = resource.getrlimit(kind)[1]
-        if bound != resource.RLIM_INFINITY:
-            soft, hard = min(soft, bound), min(hard, bound)
-        resource.setrlimit(kind, (soft, hard))
+    return {kind: _bounded(kind, limits) for kind, limits in wanted.items()}
+
+
+def set_limits(limits: dict[int, tuple[int, int]], *, address_bytes: int) -> None:
+    """Set them, and the address space of the process."""
+    for kind, pair in limits.items():
+        resource.setrlimit(kind, pair)
+    resource.setrlimit(resource.RLIMIT_AS, _bounded(resource.RLIMIT_AS, (address_bytes, address_bytes)))
+
+
+def _bounded(kind: int, limits: tuple[int, int]) -> tuple[int, int]:
+    bound = resource.getrlimit(kind)[1]
+    if bound == resource.RLIM_INFINITY:
+        return limits
+    return min(limits[0], bound), min(limits[1], bound)
 
 
 def drop_privileges() -> None:

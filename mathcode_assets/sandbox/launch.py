@@ -26,6 +26,7 @@ from pathlib import Path
 
 import mathcode_assets
 from mathcode_assets.sandbox import seccomp
+from mathcode_assets.sandbox.levels import Level
 from mathcode_assets.sandbox.octave_files import OctaveFiles, octave_files
 from mathcode_assets.sandbox.snippets import OCTAVE, PYTHON, Limits
 
@@ -103,7 +104,7 @@ class Files:
 
 
 def launch(
-    tier: str, *, limits: Limits, preload: Sequence[str], readable: Sequence[Path], language: str = PYTHON
+    tier: str, *, limits: Limits, levels: Sequence[Level], readable: Sequence[Path], language: str = PYTHON
 ) -> Launch:
     """Start a worker for snippets of one language; it says when it is ready.
 
@@ -111,7 +112,7 @@ def launch(
         tier: "namespace" or "landlock".
         limits: of each snippet.
         language: of the snippets.
-        preload: modules (of Python's workers) imported first.
+        levels: the interpreters it consists of; one for Octave.
         readable: folders of packages that may be imported as well.
 
     Raises:
@@ -127,7 +128,7 @@ def launch(
         "octave": str(octave.interpreter) if octave else "",
         "warming": str((WARMING_INSIDE if is_namespace else WARMING).resolve()),
         "namespaces": is_namespace,
-        "preload": list(preload),
+        "levels": [{"modules": level.modules, "base": level.base} for level in levels],
         "path": list(files.path),
         "environment": dict(ENVIRONMENT),
         "readable": [str(inside) for _, inside in files.binds],
@@ -137,10 +138,10 @@ def launch(
         "cpu_s": limits.cpu_s,
         "file_bytes": limits.file_bytes,
         "n_files": limits.n_files,
-        # The worker and the two first processes of its namespaces.
-        "n_processes": limits.n_processes + 4 if is_namespace else 0,
+        # The interpreters of the worker and the two first processes of its namespaces.
+        "n_processes": limits.n_processes + 2 + len(levels) if is_namespace else 0,
     }
-    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2 if preload else 1)]
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in levels]
     controls = tuple(ours for ours, _ in pairs)
     for control in controls:
         # recv_fds of CPython takes flags and leaves them out: MSG_DONTWAIT would not be heeded.

@@ -237,14 +237,11 @@ class Sandbox:
     def _start(self, worker: Worker, waiting: deque[Job]) -> None:
         job = waiting.popleft()
         try:
-            pipes = worker.start(job)
+            worker.start(job)
         except OSError:
             job.attempts -= 1  # nothing was started
             waiting.appendleft(job)
             self._replace([worker])
-            return
-        for fd in pipes:
-            self._selector.register(fd, selectors.EVENT_READ, worker)
 
     def _step(self, done: dict[int, Execution], waiting: Waiting) -> None:
         """Wait for something to happen, and deal with all that has."""
@@ -261,6 +258,9 @@ class Sandbox:
             elif worker.run and key.fd in worker.run.pipes and not worker.on_output(key.fd):
                 self._selector.unregister(key.fd)
         now = time.monotonic()
+        for worker in self._workers:
+            for fd in worker.pipes_to_hear(now):
+                self._selector.register(fd, selectors.EVENT_READ, worker)
         for worker in [worker for worker in self._workers if not worker.on_tick(now)]:
             if worker.run:
                 reason = "the worker did not answer any more"

@@ -14,6 +14,7 @@ import gc
 import io
 import linecache
 import os
+import random
 import signal
 import sys
 import threading
@@ -36,8 +37,29 @@ REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
 _exit, _kill, _getpid = os._exit, os.kill, os.getpid
 
 
-def fresh_interpreter_state(scratch: str) -> None:
-    """Standard streams on the new descriptors, seeds, and an environment for this snippet."""
+def open_standard_streams() -> None:
+    """Standard streams as a snippet finds them, made once for all snippets of a worker.
+
+    The streams are on descriptors 0, 1 and 2, whose places the snippet's take. They are made on /dev/null and pipes,
+    as a snippet's are, because a stream asks once whether it can seek, and remembers.
+    """
+    log = os.dup(1), os.dup(2)
+    pipe = os.pipe()
+    os.dup2(pipe[1], 1)
+    os.dup2(pipe[1], 2)
+    _open_streams()
+    for number, fd in enumerate(log, start=1):
+        os.dup2(fd, number)
+    for fd in (*log, *pipe):
+        os.close(fd)
+
+
+def seed_random() -> None:
+    """The same random numbers in each snippet: after the fork, since `random` takes a new seed there by itself."""
+    random.seed(SEED)
+
+
+def _open_streams() -> None:
     # Not to be closed: they are the snippet's.
     sys.stdin = sys.__stdin__ = open(  # noqa: SIM115
         0, encoding="utf-8", errors="surrogateescape", closefd=False
@@ -49,12 +71,6 @@ def fresh_interpreter_state(scratch: str) -> None:
         errors="backslashreplace",
         line_buffering=True,
     )
-    os.environ.update(HOME=scratch, TMPDIR=scratch, PWD=scratch)
-    if random := sys.modules.get("random"):
-        random.seed(SEED)
-    if numpy_random := sys.modules.get("numpy.random"):
-        numpy_random.seed(SEED)
-    gc.enable()
 
 
 def run_snippet(source: str) -> None:

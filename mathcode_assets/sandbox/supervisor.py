@@ -21,6 +21,7 @@ from typing import Any
 
 from mathcode_assets.sandbox import snippets as words
 from mathcode_assets.sandbox.launch import SCRATCH, Launch, SandboxUnavailable, end, launch, log_tail, sealed_file
+from mathcode_assets.sandbox.levels import level_for, levels_of
 from mathcode_assets.sandbox.program import UNCAUGHT, UNCAUGHT_MEMORY, UNCAUGHT_REFUSAL
 from mathcode_assets.sandbox.snippets import OCTAVE, PYTHON, Execution, Limits, Snippet
 
@@ -29,7 +30,8 @@ GRACE_S = 10.0
 # Imports and warming take seconds; on a machine with a slow disk, tens of seconds.
 START_S = 180.0
 MESSAGE_BYTES = 16_384
-# From this age on the threads of a snippet are counted.
+# From this age on the threads of a snippet are counted, and its pipes watched. Before, they hold what it prints: most
+# snippets are over by then, and cost no wake-up but the one at their end.
 TICK_S = 0.05
 # A snippet the kernel killed at this share of its memory was killed for memory.
 NEAR_LIMIT = 0.8
@@ -64,7 +66,8 @@ class Run:
     # Status and reason, where we ended it.
     verdict: tuple[str, str] | None = None
     failure: str = ""
-    watched_from: float = 0.0
+    watched_from: float
+    is_heard: bool = False
 
 
 class Worker:
@@ -96,9 +99,11 @@ class Worker:
         # address space where it is ready.
         self.pidfds: dict[int, socket.socket] = {}
         self._base_bytes: dict[socket.socket, int] = {}
-        self._preloaded = {name.partition(".")[0] for name in preload}
+        self._levels = levels_of(preload)
         self.start_deadline = time.monotonic() + START_S
-        self.launched: Launch = launch(tier, limits=limits, preload=preload, readable=readable, language=language)
+        self.launched: Launch = launch(
+            tier, limits=limits, levels=self._levels, readable=readable, language=language
+        )
         self.controls = self.launched.controls
 
     @property
@@ -114,14 +119,13 @@ class Worker:
         self.pidfds.clear()
         end(self.launched)
 
-    def start(self, job: Job) -> list[int]:
-        """Send a snippet; the read ends of its stdout and stderr.
+    def start(self, job: Job) -> None:
+        """Send a snippet.
 
         Raises:
             OSError: the worker is gone.
         """
-        is_plain = not any(name in job.snippet.code for name in self._preloaded)
-        control = self.controls[0 if is_plain else -1]
+        control = self.controls[level_for(job.snippet.code, self._levels)]
         job.attempts += 1
         self._n_runs += 1
         reads, writes = [], []
@@ -146,9 +150,8 @@ class Worker:
         finally:
             for fd in {*sent, *writes}:
                 os.close(fd)
-        deadline = time.monotonic() + self.limits.wall_s + GRACE_S
-        self.run = Run(job=job, deadline=deadline, pipes=reads)
-        return reads
+        now = time.monotonic()
+        self.run = Run(job=job, deadline=now + self.limits.wall_s + GRACE_S, pipes=reads, watched_from=now + TICK_S)
 
     def on_control(self, control: socket.socket) -> Execution | None:
         """Read one message; the execution where it was the last one of a run.
@@ -185,7 +188,6 @@ class Worker:
         elif "started" in answer:
             run.pidfd = fds[0]
             run.pid = _pid_of(fds[0])
-            run.watched_from = time.monotonic() + TICK_S
             if run.verdict:
                 self._kill()
         else:
@@ -208,6 +210,14 @@ class Worker:
             self._end_run(words.OUTPUT_LIMIT, f"output over {self.limits.output_bytes} bytes")
         return bool(data)
 
+    def pipes_to_hear(self, now: float) -> list[int]:
+        """The read ends of stdout and stderr of a run that has grown old enough; once."""
+        run = self.run
+        if run is None or run.is_heard or now < run.watched_from:
+            return []
+        run.is_heard = True
+        return run.pipes
+
     def on_tick(self, now: float) -> bool:
         """Look after the run; False where the worker does not answer any more and has to be ended."""
         run = self.run
@@ -223,6 +233,8 @@ class Worker:
         """The execution of a run whose worker is given up."""
         run = self.run
         assert run is not None
+        for fd in run.pipes:
+            self.on_output(fd)
         stdout, stderr = self._texts(run)
         wall_s = self.limits.wall_s if status == words.TIMEOUT else 0.0
         exit_code = None if status == words.TIMEOUT else -signal.SIGKILL

@@ -1,22 +1,20 @@
 """The warm interpreter: imports once, then forks one process per snippet.
 
-Run by `launch.py`, inside the tier's confinement: `worker.py CONFIG LIFELINE CONTROL [CONTROL]`, inherited descriptors.
-With two CONTROLs it is two interpreters: one with the common part of the standard library, and one that has the
-modules to preload as well. A fork of the second copies the page tables of 100 MB and costs 4 ms, of the first 1 ms;
-the supervisor sends a snippet that names no preloaded package to the first. A worker for Octave has one CONTROL, and an
-Octave loaded into it, which each fork runs; see `octave.py`.
+Run by `launch.py`, inside the tier's confinement: `worker.py CONFIG LIFELINE CONTROL...`, inherited descriptors.
+It is as many interpreters as it has CONTROLs, each a fork of a lighter one (`levels.py`); the supervisor sends a
+snippet to the lightest one that has what it names. A worker for Octave has one CONTROL, and an Octave loaded into it,
+which each fork runs; see `octave.py`.
 
 CONTROL is a SOCK_SEQPACKET socket. A request is a JSON message with four descriptors (source, stdin, stdout, stderr).
 Answers are JSON messages: `starting` (with a pidfd of this process) and `ready` or `unready`, then for each request
-`started` (with a pidfd of the child) and `done` (its wait status), or `failed`: the child could not be confined, and
-the snippet was not started.
+`started` (with a pidfd of the child; only where it runs for more than some milliseconds) and `done` (its wait status),
+or `failed`: the child could not be confined, and the snippet was not started.
 LIFELINE is a pidfd of the supervisor: when it is gone, so are we.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import json
 import math
@@ -31,9 +29,9 @@ from typing import Any
 
 from mathcode_assets.sandbox import confinement
 from mathcode_assets.sandbox.octave import Octave, write_script
-from mathcode_assets.sandbox.program import FILE_NAME, fresh_interpreter_state, run_snippet
+from mathcode_assets.sandbox.program import FILE_NAME, open_standard_streams, run_snippet, seed_random
 from mathcode_assets.sandbox.scratch import is_too_full, remove_tree
-from mathcode_assets.sandbox.warming import warm
+from mathcode_assets.sandbox.warming import settle, warm
 
 # Cheap modules that mathematical programs import.
 COMMON = """
@@ -42,7 +40,7 @@ operator random re statistics string textwrap time typing
 """
 MESSAGE_BYTES = 4096
 POLL_MS = 1000
-# How often the private directory of the second tier is looked through.
+# After this a snippet is reported as started, and so often the private directory of the second tier is looked through.
 WATCH_MS = 10
 # The words of snippets.py, which this script does without.
 TIMEOUT, OUTPUT_LIMIT = "timeout", "output_limit"
@@ -57,36 +55,69 @@ def main() -> None:
         config: Config = json.load(file)
     config["program"] = bytes.fromhex(config["program"])
     prepare(config)
-    parent = os.getpid()
-    is_warm = len(controls) > 1 and os.fork() == 0
-    if is_warm:
-        confinement.die_with(parent)
-    control = socket.socket(fileno=controls.pop() if is_warm else controls.pop(0))
-    for other in controls:
-        os.close(other)
-    # First, so that the supervisor sees it end while it imports: others have its socket open.
-    send(control, {"starting": True}, os.pidfd_open(os.getpid()))
-    octave: Octave | None = None
-    try:
-        if config["octave"]:
-            octave = Octave(config["octave"], config["warming"])
-        else:
-            for name in config["preload"] if is_warm else COMMON.split():
-                importlib.import_module(name)
-        if is_warm:
-            warm(sys.modules)
-    except BaseException:
-        send(control, {"unready": traceback.format_exc()})
+    started = start_interpreters(config, controls)
+    if started is None:
         return
-    gc.collect()
-    gc.freeze()
-    send(control, {"ready": True})
+    control, octave = started
     job = serve(control, lifeline, config)
     # Only in the child, each as near to the bottom of the stack as can be.
     if job is not None and octave is not None:
         octave.run()
     elif job is not None:
         run_snippet(job)
+
+
+def start_interpreters(config: Config, controls: list[int]) -> tuple[socket.socket, Octave | None] | None:
+    """Import, fork the interpreters that build on this one, and say ready: in each of them.
+
+    Returns its control, and Octave where that is its language; None where it could not start.
+    """
+    place = 0
+    while True:
+        control = socket.socket(fileno=os.dup(controls[place]))
+        # First, so that the supervisor sees it end while it imports: others have its socket open.
+        pidfd = os.pidfd_open(os.getpid())
+        send(control, {"starting": True}, pidfd)
+        os.close(pidfd)
+        try:
+            octave = load(config, place)
+        except BaseException:
+            send(control, {"unready": traceback.format_exc()})
+            return None
+        settle()
+        forked = fork_heavier(config, place)
+        if forked is None:
+            break
+        control.close()
+        place = forked
+    for number in controls:
+        os.close(number)
+    send(control, {"ready": True})
+    return control, octave
+
+
+def load(config: Config, place: int) -> Octave | None:
+    """Import and warm what the interpreter at this place has more than the one it is a fork of."""
+    if config["octave"]:
+        return Octave(config["octave"], config["warming"])
+    modules = config["levels"][place]["modules"]
+    for name in modules or COMMON.split():
+        importlib.import_module(name)
+    if modules:
+        warm(sys.modules)
+    else:
+        open_standard_streams()
+    return None
+
+
+def fork_heavier(config: Config, place: int) -> int | None:
+    """Fork an interpreter for each place that builds on this one. Returns its place in a child, None in this one."""
+    parent = os.getpid()
+    for heavier, level in enumerate(config["levels"]):
+        if heavier > place and level["base"] == place and os.fork() == 0:
+            confinement.die_with(parent)
+            return heavier
+    return None
 
 
 def prepare(config: Config) -> None:
@@ -106,6 +137,10 @@ def prepare(config: Config) -> None:
     site.sethelper()
     if config["namespaces"]:
         confinement.make_mounts_private()
+    config["rules"] = confinement.file_rules(config["readable"], is_required=not config["namespaces"])
+    config["limits"] = confinement.hard_limits(
+        cpu_s=config["cpu_s"], file_bytes=config["file_bytes"], n_processes=config["n_processes"]
+    )
 
 
 def serve(control: socket.socket, lifeline: int, config: Config) -> str | None:
@@ -143,7 +178,6 @@ def run_one(control: socket.socket, lifeline: int, config: Config, request: Conf
     pidfd = os.pidfd_open(child)
     if init:
         confinement.leave_pid_namespace()
-    send(control, {"started": True}, pidfd)
     for fd in fds:
         os.close(fd)
     start = time.monotonic()
@@ -172,11 +206,17 @@ def wait_for(pidfd: int, control: socket.socket, lifeline: int, config: Config, 
     poller.register(control, 0)  # reports a closed socket only
     deadline = time.monotonic() + config["wall_s"]
     ended: tuple[str, str] | None = None
+    is_told = False
+    patience_ms = WATCH_MS
     while True:
         left_ms = max(0, math.ceil((deadline - time.monotonic()) * 1000))
-        ready = {fd for fd, _ in poller.poll(left_ms if config["namespaces"] else min(left_ms, WATCH_MS))}
+        ready = {fd for fd, _ in poller.poll(min(left_ms, patience_ms))}
         if pidfd in ready:
             return ended
+        if not ready and not is_told:
+            send(control, {"started": True}, pidfd)
+            is_told = True
+            patience_ms = left_ms if config["namespaces"] else WATCH_MS
         if ready:
             ended = (TIMEOUT, "the supervisor is gone")
         elif time.monotonic() >= deadline:
@@ -203,20 +243,16 @@ def confine(config: Config, request: Config, fds: list[int], parent: int) -> str
     with open(fds[0], "rb", closefd=False) as file:
         source = file.read().decode()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    confinement.set_limits(
-        address_bytes=request["address_bytes"],
-        cpu_s=config["cpu_s"],
-        file_bytes=config["file_bytes"],
-        n_processes=config["n_processes"],
-    )
     confinement.drop_privileges()
-    # Without namespaces nothing else stands before the host's files.
-    confinement.restrict_files(config["readable"], scratch, is_required=not config["namespaces"])
+    if config["rules"] is not None:
+        confinement.restrict_files(config["rules"], scratch)
+    os.environ.update(HOME=scratch, TMPDIR=scratch, PWD=scratch)
     if config["octave"]:
-        os.environ.update(HOME=scratch, TMPDIR=scratch, PWD=scratch)
         write_script(source)
     else:
-        fresh_interpreter_state(scratch)
+        seed_random()
+    # Not earlier: the rules' descriptors are more than a snippet may have open.
+    confinement.set_limits(config["limits"], address_bytes=request["address_bytes"])
     confinement.filter_system_calls(config["program"], config["own_pid"])
     # Last: until here a failure can still be reported.
     confinement.close_all_but_standard()
