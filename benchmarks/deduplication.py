@@ -1,12 +1,24 @@
-"""Exact deduplication beside what one would write by hand: a Python set, and DuckDB.
+"""Deduplication beside what a user would pick instead, on the same documents in one run.
 
-All three get the same documents in memory, fold white space alike and name the first copy of each
-text; their answers are compared before a time is printed. Only ours works out of core and gives the
-same answer whatever the order of its input; the set holds every hash, DuckDB every text.
+Near duplicates (word 5-grams, Jaccard 0.8), from text to the documents that go:
 
-    python benchmarks/deduplication.py --input ../shared/data/cc_en/*.jsonl.zst
+    mathcode    exact and near, candidates compared exactly
+    rensa       shingles in Python by the fastest way found, its MinHash and its LSH; candidates are not compared
+    datasketch  the same shingles, its MinHash (batch) and its LSH; on a part of the documents, it is slow
+    datatrove   the signatures alone, on a part
 
-Without --input it makes text by seed. Times are CPU seconds of this process, the median of the rounds.
+Exact duplicates alone, each giving the first copy of every text, which are compared before a time is printed:
+
+    mathcode    fingerprints without a use of their bands
+    python set  of BLAKE2b hashes
+    duckdb      a window function
+
+Only ours works out of core, across shards, and gives the same answer whatever their order.
+
+    python benchmarks/deduplication.py --input ../shared/data/cc_en/*.jsonl.zst --peers PEERS
+
+Without --input it makes text by seed. Peers that are not installed are left out. Times are CPU seconds of this process,
+the best of the rounds (other work on the machine only adds); run it with OMP_NUM_THREADS=1 RAYON_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -15,85 +27,191 @@ import argparse
 import hashlib
 import json
 import random
-import statistics
+import sys
 import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import zstandard
 
-from mathcode_assets.deduplication.exact import PROSE, ExactConfig, fingerprint_documents, resolve
+from mathcode_assets.deduplication.config import DeduplicationConfig
+from mathcode_assets.deduplication.exact import PROSE
+from mathcode_assets.deduplication.fingerprints import fingerprint_documents
+from mathcode_assets.deduplication.resolution import resolve
+from mathcode_assets.deduplication.texts import Shard
 
 SENTENCE = "let the sum of integers be prime then $x^2$ is even and a function f has limit zero at one"
 BATCH_ROWS = 500
+SLOW_PEER_DOCUMENTS = 150
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--input", nargs="*", type=Path, help=".jsonl.zst files with a field `text`")
+    parser.add_argument("--peers", type=Path, help="site-packages of an environment that has the peers")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    if arguments.peers:
+        sys.path.append(str(arguments.peers))  # last: what is installed here comes first
     texts = list(read_texts(arguments.input) if arguments.input else made_texts(20_000))
-    megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    ways: dict[str, Callable[[pa.Table], list[int]]] = {
-        "mathcode": by_exchange,
-        "python set": by_set,
-        "duckdb window": by_duckdb,
-    }
-    table = pa.table({"doc_id": [str(n) for n in range(len(texts))], "text": pa.array(texts, pa.large_string())})
+    n_bytes = [len(text.encode()) for text in texts]
+    print(f"{len(texts):,} documents, {sum(n_bytes) / 1e6:.1f} MB")
+    print("near duplicates")
+    near: dict[str, Callable[[list[str]], int]] = {"mathcode": by_bands, **near_peers()}
+    for name, (found, speed) in measured(near, texts, n_bytes, arguments.rounds).items():
+        print(f"  {name:<26}{speed:8.1f} MB per CPU-s   {found:,} documents go")
+    print("exact duplicates")
+    exact: dict[str, Callable[[list[str]], int]] = {"mathcode": by_hash, "python set": by_set, "duckdb": by_duckdb}
+    answers = measured(exact, texts, n_bytes, arguments.rounds)
+    assert len({found for found, _ in answers.values()}) == 1, "they find other duplicates"
+    for name, (found, speed) in answers.items():
+        print(f"  {name:<26}{speed:8.1f} MB per CPU-s   {found:,} documents go")
+
+
+def measured(
+    ways: dict[str, Callable[[list[str]], int]], texts: list[str], n_bytes: list[int], rounds: int
+) -> dict[str, tuple[int, float]]:
+    """(documents found, MB per CPU-second) of each way, rounds interleaved."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    answers = {}
-    for _ in range(arguments.rounds):
+    found = {}
+    for number in range(rounds + 1):
         for name, way in ways.items():
+            some = texts[:SLOW_PEER_DOCUMENTS] if is_slow(name) else texts
             start = time.process_time()
-            answers[name] = way(table)
-            seconds[name].append(time.process_time() - start)
-    for name, answer in answers.items():
-        assert answer == answers["mathcode"], f"{name} finds other duplicates"
-    n_duplicates = sum(first != place for place, first in enumerate(answers["mathcode"]))
-    print(f"{len(texts):,} documents, {megabytes:.1f} MB, {n_duplicates:,} exact duplicates found by each")
-    ours = statistics.median(seconds["mathcode"])
+            found[name] = way(some)
+            if number:  # the first round compiles and warms
+                seconds[name].append(time.process_time() - start)
+    speeds = {}
     for name, values in seconds.items():
-        median = statistics.median(values)
-        print(f"{name:<16}{median:8.2f} CPU-s {megabytes / median:8.0f} MB/s {median / ours:6.2f} x our time")
+        megabytes = sum(n_bytes[:SLOW_PEER_DOCUMENTS] if is_slow(name) else n_bytes) / 1e6
+        speeds[name] = found[name], megabytes / min(values)
+    return speeds
 
 
-def by_exchange(table: pa.Table) -> list[int]:
-    batches = table.to_batches(max_chunksize=BATCH_ROWS)
-    config = ExactConfig(preference=("texts",))
-    first = []
+def is_slow(name: str) -> bool:
+    return name.startswith(("datasketch", "datatrove"))
+
+
+def near_peers() -> dict[str, Callable[[list[str]], int]]:
+    """The peers that are installed."""
+    ways: dict[str, Callable[[list[str]], int]] = {}
+    try:
+        import rensa
+
+        ways["rensa"] = lambda texts: by_rensa(rensa, texts)
+        ways["rensa, hashes given"] = lambda texts: by_rensa_hashes(rensa, texts)
+    except ImportError:
+        print("  rensa is not installed")
+    try:
+        import datasketch
+
+        ways["datasketch (a part)"] = lambda texts: by_datasketch(datasketch, texts)
+    except ImportError:
+        print("  datasketch is not installed")
+    try:
+        from datatrove.data import Document
+        from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignature
+        from datatrove.utils.hashing import HashConfig
+
+        def by_datatrove(texts: list[str]) -> int:
+            with tempfile.TemporaryDirectory() as folder:
+                config = MinhashConfig(
+                    n_grams=5, num_buckets=21, hashes_per_bucket=6, hash_config=HashConfig(hash_fc="sha1")
+                )
+                documents = (Document(text=text, id=str(number)) for number, text in enumerate(texts))
+                MinhashDedupSignature(folder, config).run(documents)
+            return 0
+
+        ways["datatrove signatures (a part)"] = by_datatrove
+    except ImportError:
+        print("  datatrove is not installed")
+    return ways
+
+
+def in_memory(texts: Sequence[str]) -> Shard:
+    table = pa.table({"doc_id": [str(n) for n in range(len(texts))], "text": pa.array(texts, pa.large_string())})
+    column = table["text"].chunk(0)
+    kept = list(fingerprint_documents(table.to_batches(max_chunksize=BATCH_ROWS), PROSE))
+    return Shard(
+        component="texts",
+        partition="all",
+        version="",
+        fingerprints=lambda columns: (batch.select(list(columns)) for batch in kept),
+        texts=lambda rows: [column.take(pa.array(rows))],
+    )
+
+
+def ours(texts: Sequence[str], *, near: bool) -> int:
+    config = DeduplicationConfig(preference=("texts",), near=near)
     with tempfile.TemporaryDirectory() as folder:
-        fingerprints = [("texts", "all", fingerprint_documents(batches, PROSE))]
-        for partition in resolve(fingerprints, work_dir=Path(folder), config=config):
-            for batch in partition.batches:
-                pairs = zip(batch["duplicate_of"].to_pylist(), batch["doc_id"].to_pylist(), strict=True)
-                first += [int(original or own) for original, own in pairs]
-    return first
+        verdicts = [
+            batch.column("verdict").to_numpy(zero_copy_only=False)
+            for found in resolve([in_memory(texts)], work_dir=Path(folder), config=config)
+            for batch in found.batches
+        ]
+    return int((np.concatenate(verdicts) != "kept").sum())
 
 
-def by_set(table: pa.Table) -> list[int]:
-    first: dict[bytes, int] = {}
-    found = []
-    for place, value in enumerate(table["text"]):
-        folded = " ".join(unicodedata.normalize("NFC", value.as_py()).split())
-        digest = hashlib.blake2b(folded.encode(), digest_size=16).digest()
-        found.append(first.setdefault(digest, place))
-    return found
+def by_bands(texts: list[str]) -> int:
+    return ours(texts, near=True)
 
 
-def by_duckdb(table: pa.Table) -> list[int]:
+def by_hash(texts: list[str]) -> int:
+    return ours(texts, near=False)
+
+
+def shingles(text: str) -> list[str]:
+    words = text.split()
+    return list(map(" ".join, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False))) or [text]
+
+
+def by_rensa(rensa: Any, texts: list[str]) -> int:
+    digests = rensa.RMinHash.digest_matrix_from_token_sets([shingles(text) for text in texts], 126, 42)
+    return sum(rensa.RMinHashLSH(0.8, 126, 21).insert_matrix_and_query_duplicate_flags(digests))
+
+
+def by_rensa_hashes(rensa: Any, texts: list[str]) -> int:
+    """Python's hash of the words in place of joined strings: faster, and other in every process."""
+    sets = []
+    for text in texts:
+        words = text.split()
+        grams = zip(words, words[1:], words[2:], words[3:], words[4:], strict=False)
+        sets.append([hash(gram) & 0xFFFFFFFFFFFFFFFF for gram in grams] or [hash(text) & 0xFFFFFFFFFFFFFFFF])
+    digests = rensa.RMinHash.digest_matrix_from_token_hash_sets(sets, 126, 42)
+    return sum(rensa.RMinHashLSH(0.8, 126, 21).insert_matrix_and_query_duplicate_flags(digests))
+
+
+def by_datasketch(datasketch: Any, texts: list[str]) -> int:
+    index = datasketch.MinHashLSH(num_perm=126, params=(21, 6))
+    n_found = 0
+    sets = ([gram.encode() for gram in shingles(text)] for text in texts)
+    for number, signature in enumerate(datasketch.MinHash.generator(sets, num_perm=126)):
+        n_found += bool(index.query(signature))
+        index.insert(str(number), signature)
+    return n_found
+
+
+def by_set(texts: list[str]) -> int:
+    seen = set()
+    for text in texts:
+        folded = " ".join(unicodedata.normalize("NFC", text).split())
+        seen.add(hashlib.blake2b(folded.encode(), digest_size=16).digest())
+    return len(texts) - len(seen)
+
+
+def by_duckdb(texts: list[str]) -> int:
     connection = duckdb.connect(config={"threads": 1})
-    connection.register("documents", table)
+    connection.register("documents", pa.table({"text": pa.array(texts, pa.large_string())}))
     query = r"""
-        SELECT min(place) OVER (PARTITION BY folded) FROM (
-            SELECT doc_id::INT AS place,
-                   md5(trim(regexp_replace(nfc_normalize(text), '\s+', ' ', 'g'))) AS folded FROM documents)
-        ORDER BY place"""
-    return [row[0] for row in connection.execute(query).fetchall()]
+        SELECT count(*) - count(DISTINCT md5(trim(regexp_replace(nfc_normalize(text), '\s+', ' ', 'g'))))
+        FROM documents"""
+    return int(connection.execute(query).fetchall()[0][0])
 
 
 def read_texts(paths: Sequence[Path]) -> Iterator[str]:

@@ -100,23 +100,27 @@ FILTER_ATTRIBUTES = _schema(
     ],
 )
 
+BAND_KEYS_BYTES = 105
+
 FINGERPRINT = _schema(
-    "fingerprint/1",
+    "fingerprint/2",
     [
         _field("doc_id", pa.string(), "as in the documents, same order"),
         _field("content_hash", pa.binary(16), "BLAKE2b of the kind of text and the normalised text"),
         _field("n_chars", pa.int64(), "Unicode characters of the text as it stands"),
+        _field("bands", pa.binary(BAND_KEYS_BYTES), "21 MinHash band keys of 5 bytes; zeros for a text without words"),
     ],
 )
 
 DUPLICATE_ATTRIBUTES = _schema(
-    "duplicate_attributes/1",
+    "duplicate_attributes/2",
     [
         _field("doc_id", pa.string(), "as in the documents, same order"),
         _field("verdict", pa.string(), "kept, exact_duplicate or near_duplicate"),
         _field("duplicate_of", pa.string(), "doc_id of the copy that stays", nullable=True),
         _field("duplicate_component", pa.string(), "component of that copy", nullable=True),
-        _field("cluster", pa.string(), "cluster id, null for a singleton", nullable=True),
+        _field("similarity", pa.float32(), "Jaccard of word 5-grams with that copy, null where kept", nullable=True),
+        _field("cluster", pa.string(), "content hash of the cluster's first text, null for a singleton", nullable=True),
     ],
 )
 

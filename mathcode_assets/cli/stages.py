@@ -42,8 +42,9 @@ def add_commands(commands: Any) -> None:
     score.add_argument("--model", required=True, metavar="MODEL")
     dedup = _add(commands, "dedup", deduplicate, "rows id, text -> id, verdict, duplicate_of, cluster")
     dedup.add_argument(
-        "--threshold", type=float, metavar="T", help="Jaccard of near duplicates; only exact ones are found yet"
+        "--threshold", type=float, default=0.8, metavar="T", help="Jaccard of near duplicates' word 5-grams, in (0, 1]"
     )
+    dedup.add_argument("--exact", action="store_true", help="exact duplicates alone")
     scan = _add(commands, "decontaminate", decontaminate, "rows id, text -> clean, near or contaminated, with evidence")
     scan.add_argument("--benchmarks", required=True, metavar="DIR")
     overlap = commands.add_parser("ngram-overlap", help="n = 3..13 overlap of components with benchmarks (Appendix F)")
@@ -222,15 +223,18 @@ def classifier_score(arguments: argparse.Namespace) -> int:
 
 
 def deduplicate(arguments: argparse.Namespace) -> int:
-    """Exact duplicates among rows id, text; the first copy stays."""
-    from mathcode_assets.deduplication.exact import deduplicate_rows
+    """Exact and near duplicates among rows id, text; the first copy stays."""
+    from mathcode_assets.deduplication.config import DeduplicationConfig
+    from mathcode_assets.deduplication.rows import deduplicate_rows
 
+    try:
+        config = DeduplicationConfig(near=not arguments.exact, threshold=arguments.threshold)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     rows = Input(arguments.input, TEXT)
-    if arguments.threshold is not None:
-        err.print("note: near duplicates are not looked for yet; --threshold has no effect")
     counts: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as scratch, row_writer(arguments.output) as append:
-        for row in deduplicate_rows(rows, work_dir=Path(scratch)):
+        for row in deduplicate_rows(rows, work_dir=Path(scratch), config=config):
             counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
             append([row])
     out.print(", ".join(f"{verdict} {n}" for verdict, n in sorted(counts.items())))

@@ -1,41 +1,39 @@
-"""Rows spread over bucket files and read back one bucket at a time: the exchange of a global step.
+"""Band keys spread over bucket files and read back one bucket at a time: the exchange of the global step.
 
-A global step is map, exchange, map: every row goes to the bucket its key names, equal keys meet in
-one bucket, and only one bucket is ever in memory. Files are Arrow IPC streams in a folder of the
-caller's; they are scratch, never published.
+A global step is map, exchange, map: every key goes to the bucket of its first byte, equal keys meet in one bucket,
+and only one bucket is ever in memory. The files are scratch, never published.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
-import pyarrow as pa
 
-# Rows held back before they are written: with 64 buckets a write then holds about 1,000 rows, where
-# the 500 bytes of header that Arrow writes with each batch no longer count.
-BUFFER_ROWS = 1 << 16
+KEY_BITS = 40
+N_BUCKETS = 256
+# Entries held back before they are written: some 4,000 (32 kB) for each bucket.
+BUFFER_ENTRIES = 1 << 20
+_GID_BITS = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
 
 
-class Buckets:
-    """Numbered scratch files of one schema: `add` rows, `close`, then `read` bucket by bucket.
+class KeyBuckets:
+    """(key, document number) pairs on disk by the first byte of the key: `add`, `close`, then iterate.
 
-    Rows of a bucket come back in the order in which they were added.
+    Eight bytes an entry: the bucket's number holds the first byte of the key, the entry the rest and the number.
+    What fits into one buffer never goes to disk.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, n_buckets: int) -> None:
-        folder.mkdir(parents=True)
-        self._paths = [folder / f"{number:05d}.arrows" for number in range(n_buckets)]
-        self._writers = [pa.ipc.new_stream(path, schema) for path in self._paths]
-        self._schema = schema
-        self._batches: list[pa.RecordBatch] = []
-        self._numbers: list[np.ndarray] = []
-        self._buffered = 0
-
-    def __len__(self) -> int:
-        return len(self._paths)
+    def __init__(self, folder: Path) -> None:
+        self._paths = [folder / f"{number:03d}.u64" for number in range(N_BUCKETS)]
+        self._files: list[IO[bytes]] = []
+        self._held: list[np.ndarray] = []
+        self._buckets: list[np.ndarray] = []
+        self._n_held = 0
 
     def __enter__(self) -> Self:
         return self
@@ -45,42 +43,51 @@ class Buckets:
     ) -> None:
         self.close()
 
-    def add(self, batch: pa.RecordBatch, numbers: np.ndarray) -> None:
-        """Send each row of the batch to the bucket of the same place in `numbers`."""
-        self._batches.append(batch)
-        self._numbers.append(numbers)
-        self._buffered += batch.num_rows
-        if self._buffered >= BUFFER_ROWS:
+    def add(self, keys: np.ndarray, numbers: np.ndarray) -> None:
+        """Take in uint64 keys below 2^40 and as many document numbers below 2^32."""
+        self._held.append((keys & _LOW) << _GID_BITS | numbers.astype(np.uint64))
+        self._buckets.append((keys >> _GID_BITS).astype(np.uint8))
+        self._n_held += len(keys)
+        if self._n_held >= BUFFER_ENTRIES:
             self._flush()
 
     def close(self) -> None:
         """Write what is held back and close the files. Calling it again does nothing."""
-        self._flush()
-        for writer in self._writers:
-            writer.close()
-        self._writers = []
+        if self._files:
+            self._flush()
+        for file in self._files:
+            file.close()
+        self._files = []
 
-    def read(self, number: int) -> pa.Table:
-        """One bucket's rows; an empty table where none came."""
-        with pa.ipc.open_stream(self._paths[number]) as reader:
-            return reader.read_all()
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(keys, numbers), bucket by bucket, ascending by both."""
+        if self._n_held:
+            buckets, entries = np.concatenate(self._buckets), np.concatenate(self._held)
+            order = np.lexsort((entries, buckets))
+            keys = buckets[order].astype(np.uint64) << _GID_BITS | entries[order] >> _GID_BITS
+            yield keys, entries[order] & _LOW
+            return
+        for number, path in enumerate(self._paths):
+            entries = np.sort(np.fromfile(path, np.uint64)) if path.exists() else np.empty(0, np.uint64)
+            yield np.uint64(number) << _GID_BITS | entries >> _GID_BITS, entries & _LOW
 
     def _flush(self) -> None:
-        if not self._buffered:
+        if not self._n_held:
             return
-        numbers = np.concatenate(self._numbers)
-        order = np.argsort(numbers, kind="stable")
-        rows = pa.Table.from_batches(self._batches, self._schema).take(pa.array(order)).combine_chunks()
-        borders = np.searchsorted(numbers[order], np.arange(len(self) + 1))
-        for number, writer in enumerate(self._writers):
-            start, end = int(borders[number]), int(borders[number + 1])
-            if end > start:
-                writer.write_table(rows.slice(start, end - start))
-        self._batches, self._numbers, self._buffered = [], [], 0
+        if not self._files:
+            self._paths[0].parent.mkdir(parents=True)
+            self._files = [path.open("wb") for path in self._paths]
+        buckets = np.concatenate(self._buckets)
+        order = np.argsort(buckets, kind="stable")
+        entries = np.concatenate(self._held)[order]
+        borders = np.searchsorted(buckets[order], np.arange(N_BUCKETS + 1))
+        for number, file in enumerate(self._files):
+            file.write(entries[borders[number] : borders[number + 1]].data)
+        self._held, self._buckets, self._n_held = [], [], 0
 
 
-def fixed_bytes(column: pa.Array, width: int) -> np.ndarray:
-    """A fixed-size binary column without nulls as an array of shape (rows, width), not copied."""
-    data = np.frombuffer(column.buffers()[1], dtype=np.uint8)
-    start = column.offset * width
-    return data[start : start + len(column) * width].reshape(len(column), width)
+def keys_of(bands: np.ndarray, n_bands: int) -> np.ndarray:
+    """The band keys of some texts as uint64[texts, n_bands], from their little-endian bytes."""
+    keys = np.zeros((len(bands), n_bands, 8), np.uint8)
+    keys[:, :, : KEY_BITS // 8] = bands.reshape(len(bands), n_bands, KEY_BITS // 8)
+    return keys.view("<u8")[:, :, 0]

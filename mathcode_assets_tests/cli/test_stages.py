@@ -68,6 +68,21 @@ def test_dedup_keeps_the_first_copy_and_the_type_of_ids(tmp_path: Path) -> None:
     assert found[0]["cluster"] == found[2]["cluster"] != found[1]["cluster"]
 
 
+def test_dedup_finds_near_copies_down_to_the_threshold(tmp_path: Path) -> None:
+    page = " ".join(f"word{n}" for n in range(100))
+    rows = [{"id": 1, "text": page}, {"id": 2, "text": page.replace("word50", "other")}, {"id": 3, "text": page + "\n"}]
+    source, target = write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+
+    def verdicts(*options: str) -> list[tuple[str, int | None]]:
+        assert main(["dedup", "--input", str(source), "--output", str(target), *options]) == 0
+        return [(row["verdict"], row["duplicate_of"]) for row in read(target)]
+
+    kept, exact = ("kept", None), ("exact_duplicate", 1)
+    assert verdicts() == verdicts("--threshold", "0.9") == [kept, ("near_duplicate", 1), exact]
+    assert verdicts("--threshold", "0.95") == verdicts("--exact") == [kept, kept, exact]
+    assert main(["dedup", "--input", str(source), "--output", str(target), "--threshold", "80"]) == 2
+
+
 def test_decontaminate_says_what_was_found_where(tmp_path: Path) -> None:
     benchmarks = tmp_path / "benchmarks"
     benchmarks.mkdir()

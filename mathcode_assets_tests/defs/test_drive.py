@@ -60,7 +60,7 @@ class TestTheSample:
                 dropped.update(manifest.accounting.quarantined)
         expected = {
             "not_mathematical", "programming", "no_math_package", "not_python", "few_dollar_signs", "not_math",
-            "duplicate_edition", "exact_duplicate", "contaminated", "invalid_json", "damaged",
+            "duplicate_edition", "exact_duplicate", "near_duplicate", "contaminated", "invalid_json", "damaged",
         }  # fmt: skip
         assert expected <= {reason for reason, n in dropped.items() if n > 0}
 
