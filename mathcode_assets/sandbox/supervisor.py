@@ -101,9 +101,7 @@ class Worker:
         self._base_bytes: dict[socket.socket, int] = {}
         self._levels = levels_of(preload)
         self.start_deadline = time.monotonic() + START_S
-        self.launched: Launch = launch(
-            tier, limits=limits, levels=self._levels, readable=readable, language=language
-        )
+        self.launched: Launch = launch(tier, limits=limits, levels=self._levels, readable=readable, language=language)
         self.controls = self.launched.controls
 
     @property
