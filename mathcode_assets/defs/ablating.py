@@ -65,9 +65,11 @@ def plan_of(workspace: Workspace) -> AblationPlan:
         SourcesFileError: the settings name a composition that there is not, or seeds twice.
     """
     settings = workspace.settings("ablation", AblationSettings)
+    if not settings.seeds:
+        return AblationPlan(compositions=(), runs=())  # before the sources are listed
     mixture = mixture_config(workspace)
     components = [name for name in PILE_COMPONENTS if _has_source(workspace, name) and mixture.of(name).weight > 0]
-    if not settings.seeds or not components:
+    if not components:
         return AblationPlan(compositions=(), runs=())
     weights = {name: mixture.of(name).weight for name in components}
     where = f"{workspace.sources.name}: settings.ablation"

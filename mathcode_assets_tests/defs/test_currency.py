@@ -86,7 +86,8 @@ def whole_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     corpus.code("c", "print(sympy.prime(17))", "print(sympy.divisors(28))")
     corpus.benchmark("garden", QUESTION)
     corpus.sources()
-    corpus.make(*CODE, "models/tokenizer", "promoted/tokenizer")
+    for model in ("benchmark_frequencies", "tokenizer"):
+        corpus.make(*CODE, f"models/{model}", f"promoted/{model}")
     corpus.make_all()
     return corpus
 

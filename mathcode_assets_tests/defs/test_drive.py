@@ -22,6 +22,7 @@ from mathcode_assets_tests.conftest import BuiltLake, drive
 # What is made of the whole pile, and so again with every change.
 MIXTURE = (
     "mixture/mathcode_pile", "mixture/data_card", "mixture/hub_dataset", "tokens/mathcode_pile", "tokens/packed",
+    "report/contamination",
 )  # fmt: skip
 Rebuild = Callable[[], BuiltLake]
 

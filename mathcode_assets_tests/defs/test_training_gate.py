@@ -379,9 +379,10 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> TrainingDaemon:
     daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.factorint(92))")
     daemon.benchmark("garden", QUESTION)
     daemon.tick()
+    daemon.promote("benchmark_frequencies")
     daemon.settle()
     report_freshness(daemon.instance, dg.AssetKey(PILE_KEY.split("/")), FreshnessState.PASS)
-    daemon.promote_tokenizer()
+    daemon.promote("tokenizer")
     daemon.settle()
     assert daemon.failures == []
     assert daemon.trained_on() == [daemon.packed()]
@@ -433,7 +434,7 @@ class TestTheRealGraph:
         daemon.settle()
         before = daemon.trained_on()
         assert len(before) == 2
-        daemon.promote_tokenizer()
+        daemon.promote("tokenizer")
         daemon.settle()
         assert daemon.failures == []
         assert daemon.trained_on() == [*before, daemon.packed()]

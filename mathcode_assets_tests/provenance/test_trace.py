@@ -76,6 +76,7 @@ def duplicate(doc_id: str, of: str | None = None, component: str | None = None) 
         "duplicate_of": of,
         "duplicate_component": component,
         "cluster": cluster,
+        "similarity": 1.0 if of else None,
     }
 
 

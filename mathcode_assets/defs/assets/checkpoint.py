@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from mathcode_assets.config import SourcesFileError
+from mathcode_assets.defs import currency
 from mathcode_assets.defs.affected import LINEAGE_FACT
 from mathcode_assets.defs.affected import lineage_of as corpus_lineage_of
 from mathcode_assets.defs.assets.consolidated import input_versions
@@ -32,7 +33,7 @@ from mathcode_assets.defs.launching import (
 from mathcode_assets.defs.live_metrics import current_context, plan_facts, show_plan
 from mathcode_assets.defs.previews import markdown_table
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, Outcome, TableCheck, table_asset
-from mathcode_assets.defs.training_gate import TRAIN_WHEN, require_current
+from mathcode_assets.defs.training_gate import TRAIN_WHEN
 from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe, digest
@@ -302,7 +303,7 @@ def require_same(workspace: Workspace, packed: Table, inputs: Mapping[str, str])
         Withheld: it is not, or a blocking check above it is not passed; names what is behind.
     """
     context = current_context()
-    require_current(workspace, packed.key, instance=None if context is None else context.instance)
+    currency.require_current(workspace, packed.key, instance=None if context is None else context.instance)
     if input_versions(packed) != inputs:
         raise Withheld(f"{packed.key} was published anew since this step began")
 
