@@ -33,6 +33,7 @@ def add_commands(commands: Any) -> None:
     export = commands.add_parser("export", help="the pile as a hub-shaped data set with its data card")
     export.add_argument("--lake", default=DEFAULT_OUTPUT, metavar="URI", help="root of the lake (default: lake)")
     export.add_argument("--output", required=True, metavar="DIR")
+    export.add_argument("--model", action="store_true", help="the trained model instead, a folder as vLLM loads it")
     export.set_defaults(run=run_export)
     trace = commands.add_parser("trace", help="a document's whole way, both directions")
     trace.add_argument("id", help="a doc_id, or the id or address a source gives the document")
@@ -192,7 +193,7 @@ def print_next(root: str, catalog: Path | None, home: Path, sources_file: Path) 
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Write the published pile of a lake as a hub-shaped data set."""
+    """Write the published pile of a lake as a hub-shaped data set, or the checkpoint as a folder."""
     import fsspec
 
     from mathcode_assets.mixture.data_card import DataCard
@@ -200,6 +201,8 @@ def run_export(arguments: argparse.Namespace) -> int:
     from mathcode_assets.storage.lake import Lake
 
     lake = Lake(arguments.lake)
+    if arguments.model:
+        return export_model(lake, Path(arguments.output))
     pile = lake.table("mixture/mathcode_pile")
     manifest = pile.manifest()
     card = lake.table("mixture/data_card")
@@ -210,6 +213,21 @@ def run_export(arguments: argparse.Namespace) -> int:
         stream.write(card.files()[0].read_bytes())
     for file in files:
         out.print(f"{file.path}  {file.n_rows:,} rows")
+    return 0
+
+
+def export_model(lake: Any, output: Path) -> int:
+    """The published checkpoint in a new folder.
+
+    Raises:
+        UsageError: the folder is there already.
+    """
+    if output.exists():
+        raise UsageError(f"{output} is there already")
+    checkpoint = lake.table("checkpoint/mathcode_pile")
+    lake.fetch_folder(checkpoint, output)
+    facts = checkpoint.manifest().facts
+    out.print(f"{output}  {facts['steps']:,} steps on {facts['corpus_fingerprint'][:12]}", markup=False)
     return 0
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from mathcode_assets.cli import main
 from mathcode_assets.cli.graph import print_components
+from mathcode_assets.storage.lake import Lake
+from mathcode_assets.storage.manifest import Accounting, Recipe
 from mathcode_assets_tests.conftest import BuiltLake
 
 
@@ -69,3 +71,26 @@ def test_the_table_names_the_tokenizer_and_the_reasons(
 def test_export_of_a_lake_without_a_pile_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "--lake", str(tmp_path), "--output", str(tmp_path / "hub")]) == 2
     assert "mixture/mathcode_pile has no published partition" in capsys.readouterr().err
+
+
+def test_export_writes_the_trained_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = Lake(tmp_path / "lake")
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "config.json").write_text("{}")
+    (made / "model.safetensors").write_bytes(b"weights")
+    lake.publish_folder(
+        lake.table("checkpoint/mathcode_pile"),
+        folder=made,
+        recipe=Recipe(code_version="1", inputs={}),
+        accounting=Accounting(n_in=1, n_kept=1),
+        facts={"steps": 20, "corpus_fingerprint": "0123456789abcdef"},
+    )
+    command = ["export", "--model", "--lake", str(tmp_path / "lake"), "--output", str(tmp_path / "model")]
+    assert main(command) == 0
+    assert "20 steps on 0123456789ab" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == {
+        "config.json": b"{}", "model.safetensors": b"weights",
+    }  # fmt: skip
+    assert main(command) == 2
+    assert "is there already" in capsys.readouterr().err
