@@ -12,8 +12,6 @@ import datetime
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table as ConsoleTable
-
 from mathcode_assets.cli.console import UsageError, err, out
 
 if TYPE_CHECKING:
@@ -146,16 +144,13 @@ def print_plan(plan: Plan) -> None:
     """What a request takes out."""
     by_reason = Counter(row["why"] for row in plan.rows)
     words = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in sorted(by_reason.items()))
-    table = ConsoleTable(title=f"{len(plan.rows):,} documents ({words})", title_justify="left")
-    for name in ("document", "why", "from", "tokens of the pile", "address"):
-        table.add_column(name, overflow="fold")
+    out.print(f"{len(plan.rows):,} documents ({words})")
     for row in plan.rows[:DOCUMENTS_SHOWN]:
-        place = f"{row['table']}[{row['shard']}]"
-        cells = (row["doc_id"], row["why"].replace("_", " "), place, f"{row['n_tokens']:,}", row["source_uri"])
-        table.add_row(*map(plain, cells))
-    out.print(table)
+        why, tokens = row["why"].replace("_", " "), f"{row['n_tokens']:,} tokens of the pile"
+        out.print(f"    {row['doc_id']}  {why}  {row['table']}[{row['shard']}]  {tokens}", markup=False)
+        out.print(f"        {row['source_uri']}  {row['licence']}", markup=False)
     if len(plan.rows) > DOCUMENTS_SHOWN:
-        out.print(f"and {len(plan.rows) - DOCUMENTS_SHOWN:,} more")
+        out.print(f"    and {len(plan.rows) - DOCUMENTS_SHOWN:,} more")
     out.print(f"leaves the pile  {plan.n_in_pile:,} documents, {plan.n_tokens:,} tokens")
     out.print(f"made again       {', '.join(plan.shards) or 'nothing'}", markup=False)
     for doc_id in plan.near:
@@ -188,8 +183,3 @@ def model_in_words(model: Any) -> str:
     if model["holds"] == "contains":
         return f"{model['name']} ({model['status']}) was trained on {model['n_documents']:,} of them"
     return f"{model['name']} ({model['status']}) may hold them: its packed corpus {model['corpus'][:12]} is gone"
-
-
-def plain(text: str) -> str:
-    """A text as the console prints it, brackets included."""
-    return text.replace("[", r"\[")

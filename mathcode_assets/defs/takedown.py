@@ -90,7 +90,13 @@ def look_up(lake: Lake, selector: Selector) -> list[dict[str, Any]]:
     Raises:
         ManifestError: a manifest of the lake cannot be read.
     """
-    rows = {row["doc_id"]: row for table in _document_tables(lake) for row in _matched(table, selector)}
+    translated = [component.documents for component in TRANSLATED_TABLES]
+    sources = [f"raw/{source}" for source in SOURCE_KEYS]
+    rows = {row["doc_id"]: row for table in _tables(lake, sources) for row in _matched(table, selector)}
+    for table in _tables(lake, translated):
+        # What was made of a page has its address and its licence: named with it, and not for its own text.
+        made = set(_made_of(table, rows.keys()))
+        rows |= {row["doc_id"]: row for row in _matched(table, selector) if row["doc_id"] not in made}
     if not rows:
         return []
     # A text is compared in every component as what that component holds, prose or code.
@@ -101,7 +107,7 @@ def look_up(lake: Lake, selector: Selector) -> list[dict[str, Any]]:
             others = set(same_texts(fingerprints, hashes)) - rows.keys()
             if others and documents.find_manifest() is not None:
                 rows |= {row["doc_id"]: row for row in _rows_of(documents, others, SAME_TEXT)}
-    for table in _tables(lake, (component.documents for component in TRANSLATED_TABLES)):
+    for table in _tables(lake, translated):
         made = set(_made_of(table, rows.keys())) - rows.keys()
         rows |= {row["doc_id"]: row for row in _rows_of(table, made, TRANSLATED)} if made else {}
     tokens = _tokens_in_pile(lake, rows.keys())
@@ -232,11 +238,6 @@ def _publish(lake: Lake, table: Table, rows: Iterable[Mapping[str, Any]], facts:
         accounting=lambda n_rows: Accounting(n_in=n_rows, n_kept=n_rows),
         facts=lambda: facts,
     )
-
-
-def _document_tables(lake: Lake) -> Iterator[Table]:
-    """Every shard of documents that a selector may name: as read, and as translated."""
-    yield from _tables(lake, [*(f"raw/{source}" for source in SOURCE_KEYS), *(t.documents for t in TRANSLATED_TABLES)])
 
 
 def _tables(lake: Lake, keys: Iterable[str]) -> Iterator[Table]:
