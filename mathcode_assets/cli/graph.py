@@ -193,9 +193,10 @@ def print_next(root: str, catalog: Path | None, home: Path, sources_file: Path) 
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Write the published pile of a lake as a hub-shaped data set."""
+    """Write the published pile of a lake as a hub-shaped data set; refused while it holds what was taken down."""
     import fsspec
 
+    from mathcode_assets.defs.takedown import still_in_pile
     from mathcode_assets.mixture.data_card import DataCard
     from mathcode_assets.mixture.export import export_hub_dataset
     from mathcode_assets.storage.lake import Lake
@@ -203,6 +204,8 @@ def run_export(arguments: argparse.Namespace) -> int:
     lake = Lake(arguments.lake)
     pile = lake.table("mixture/mathcode_pile")
     manifest = pile.manifest()
+    if left := still_in_pile(lake, pile):
+        raise UsageError(f"{len(left)} documents of the pile were taken down since; build it again first")
     card = lake.table("mixture/data_card")
     filesystem, root = fsspec.core.url_to_fs(arguments.output)
     minimal = DataCard(components=(), tokenizer=manifest.tokenizer or "", licences=manifest.facts["licences"])
