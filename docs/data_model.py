@@ -32,6 +32,7 @@ TABLES = {
     "score": ("`scores/*`, `ablation/runs`, and written by `mathcode evaluate`", "one model and one benchmark"),
     "score_item": ("`scores/items`", "one item with the model's completion and its verdict"),
     "ablation_score": ("`ablation/table`", "one composition of the data, one benchmark and one measure"),
+    "taken_down": ("`takedown/requests`, `takedown/found`", "a document that a request took down, and why"),
 }
 
 

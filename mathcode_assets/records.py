@@ -347,6 +347,23 @@ SCORE_ITEM = _schema(
     ],
 )
 
+TAKEN_DOWN = _schema(
+    "taken_down/1",
+    [
+        _field("doc_id", pa.string(), "document that is to leave the pile"),
+        _field("table", pa.string(), "table of documents it was found in, e.g. raw/cc_en"),
+        _field("shard", pa.string(), "its partition"),
+        _field("source", pa.string(), "key in the sources file, e.g. open_web_math"),
+        _field("source_id", pa.string(), "of the document"),
+        _field("source_uri", pa.string(), "of the document"),
+        _field("licence", pa.string(), "of the document"),
+        _field("why", pa.string(), "named by the request, same_text as one that is, or translated from one"),
+        _field("n_tokens", pa.int32(), "tokens of the pile that it was, copies counted; 0 where not in the pile"),
+        _field("prose_hash", pa.binary(16), "content hash of the text as prose, as in the fingerprints"),
+        _field("code_hash", pa.binary(16), "content hash of the text as code, as in the fingerprints"),
+    ],
+)
+
 ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     DOCUMENT,
     CLEAN_DOCUMENT,
@@ -369,6 +386,7 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     SCORE,
     SCORE_ITEM,
     ABLATION_SCORE,
+    TAKEN_DOWN,
 )
 
 

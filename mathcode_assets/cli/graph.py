@@ -38,6 +38,7 @@ def add_commands(commands: Any) -> None:
     trace = commands.add_parser("trace", help="a document's whole way, both directions")
     trace.add_argument("id", help="a doc_id, or the id or address a source gives the document")
     trace.add_argument("--lake", default=DEFAULT_OUTPUT, metavar="URI", help="root of the lake (default: lake)")
+    trace.add_argument("--runs", metavar="DIR", help="run folders of its trainings (default: .training in the lake)")
     trace.set_defaults(run=run_trace)
     catalog = commands.add_parser("catalog", help="write lake.duckdb: a view for each table, for your own SQL")
     catalog.add_argument("--lake", default=DEFAULT_OUTPUT, metavar="URI", help="root of the lake (default: lake)")
@@ -193,9 +194,10 @@ def print_next(root: str, catalog: Path | None, home: Path, sources_file: Path) 
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Write the published pile of a lake as a hub-shaped data set, or the checkpoint as a folder."""
+    """Write the published pile as a hub-shaped data set, refused while it holds what was taken down; or the checkpoint."""
     import fsspec
 
+    from mathcode_assets.defs.takedown import still_in_pile
     from mathcode_assets.mixture.data_card import DataCard
     from mathcode_assets.mixture.export import export_hub_dataset
     from mathcode_assets.storage.lake import Lake
@@ -205,6 +207,8 @@ def run_export(arguments: argparse.Namespace) -> int:
         return export_model(lake, Path(arguments.output))
     pile = lake.table("mixture/mathcode_pile")
     manifest = pile.manifest()
+    if left := still_in_pile(lake, pile):
+        raise UsageError(f"{len(left)} documents of the pile were taken down since; build it again first")
     card = lake.table("mixture/data_card")
     filesystem, root = fsspec.core.url_to_fs(arguments.output)
     minimal = DataCard(components=(), tokenizer=manifest.tokenizer or "", licences=manifest.facts["licences"])
@@ -234,14 +238,22 @@ def export_model(lake: Any, output: Path) -> int:
 def run_trace(arguments: argparse.Namespace) -> int:
     """Print the way of every document an id names."""
     from mathcode_assets.provenance.trace import render_trace, trace
+    from mathcode_assets.provenance.usage import render_usage, usage_of
     from mathcode_assets.storage.catalog import open_catalog
+    from mathcode_assets.storage.filesystem import locate
     from mathcode_assets.storage.lake import Lake
 
-    found = trace(open_catalog(Lake(arguments.lake)), arguments.id)
+    lake = Lake(arguments.lake)
+    found = trace(open_catalog(lake), arguments.id)
     if not found:
         raise UsageError(f"no document {arguments.id!r} in {arguments.lake}")
+    doc_ids = {doc_id for way in found for doc_id in (way.doc_id, *way.made_into)}
+    usage = usage_of(lake, doc_ids, runs=locate(arguments.runs) if arguments.runs else None)
     for way in found:
-        out.print(render_trace(way), markup=False)
+        out.print(render_trace(way) + render_usage(usage, way.doc_id), markup=False)
+        for doc_id in way.made_into:
+            if told := render_usage(usage, doc_id):
+                out.print(f"what was translated from it, {doc_id}:\n{told}", markup=False)
     return 0
 
 

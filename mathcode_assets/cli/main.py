@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from mathcode_assets import __version__
-from mathcode_assets.cli import evaluate, execute, graph, stages, train, translate, verify
+from mathcode_assets.cli import evaluate, execute, graph, stages, takedown, train, translate, verify
 from mathcode_assets.cli import tokenize as tokenization
 from mathcode_assets.cli.console import UsageError
 from mathcode_assets.config import SourcesFileError
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"mathcode-assets {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     graph.add_commands(commands)
+    takedown.add_commands(commands)
     stages.add_commands(commands)
     translate.add_commands(commands)
     execute.add_commands(commands)

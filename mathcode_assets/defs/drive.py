@@ -222,8 +222,15 @@ class Driver:
 
     def _is_known(self, asset: LakeAsset, partition: str) -> bool:
         if asset.partitioned_by is None:
-            return self._instance.get_latest_materialization_event(asset.asset_key) is not None
+            is_made = self._instance.get_latest_materialization_event(asset.asset_key) is not None
+            return is_made and self._is_checked(asset)
         return partition in self._instance.get_materialized_partitions(asset.asset_key)
+
+    def _is_checked(self, asset: LakeAsset) -> bool:
+        """Whether every blocking check has run: one that a newer version of this code brings has not."""
+        keys = [dg.AssetCheckKey(asset.asset_key, check.name) for check in asset.checks if check.blocking]
+        records = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(keys) if keys else {}
+        return all(key in records for key in keys)
 
 
 def _check_record(asset: LakeAsset, partition: str, check: TableCheck, passed: bool, description: str) -> CheckRecord:

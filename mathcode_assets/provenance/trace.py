@@ -7,7 +7,7 @@ Works on a DuckDB connection in which each table of the lake is a view: the asse
 the raw table to the pile, so the way is a look-up of one id in every view that has the column.
 A document that was translated has its computations beside it; what was written of them
 (`translated__open_web_math`) is a document of its own that names it, so the trace of either names
-the other.
+the other. Which packed sequences and which models hold it stands in files that are no tables: `usage.py`.
 
 Not covered: a record that never became a document (quarantined, an unreadable file) has no doc_id;
 it stands in the quarantine table of its partition.
@@ -40,12 +40,16 @@ _LAYERS: tuple[tuple[str, str, int], ...] = (
     ("translated__", "translated", 2),
     ("separated__", "", 0),  # the same computations as in translated__, written another way
     ("clean__", "clean", 5),
-    ("mixture__", "pile", 6),
-    ("completions__", "completion", 7),
-    ("computations__", "computation", 8),
+    ("takedown__requests", "take-down", 6),
+    ("takedown__found", "take-down", 6),
+    ("mixture__", "pile", 7),
+    ("tokens__", "tokens", 8),
+    ("completions__", "completion", 9),
+    ("computations__", "computation", 10),
 )
 # What is made of a document and does not carry it on.
-_BESIDE = ("completion", "computation")
+_BESIDE = ("completion", "computation", "take-down")
+_MANIFESTS, _UNDONE = "manifests", "takedown/undone"
 _ROUND = re.compile(r"_round(\d+)$")
 
 _SOURCE_FACTS = (
@@ -66,6 +70,8 @@ _FACTS: Mapping[str, tuple[str, ...]] = {
     "decontamination": ("score", "benchmark", "question_index", "evidence", "matches"),
     "deduplication": ("duplicate_of", "duplicate_component", "cluster"),
     "clean": ("n_tokens",),
+    "take-down": ("why",),
+    "tokens": ("n_tokens",),
     "pile": ("component", "n_tokens", "repetition", "licence", "source_uri"),
     "completion": ("chunk", "generator", "prompt_version", "status", "error", "prompt_tokens", "completion_tokens"),
     "computation": ("computation_id", "expression", "result", "status", "stdout", "method", "evidence", "generator"),
@@ -79,8 +85,8 @@ class Step:
     """One row of one table that speaks of the document.
 
     Attributes:
-        stage: one of source, filter, filtered, translated, decontamination, deduplication, clean, pile,
-            completion, computation.
+        stage: one of source, filter, filtered, translated, decontamination, deduplication, clean, take-down, pile,
+            tokens, completion, computation.
         table: the view.
         partition: the row's partition, empty where the view has no such column.
         verdict: of an attributes table; empty for a table of documents.
@@ -115,6 +121,7 @@ class Trace:
         steps: in the order of the graph, within a stage by table and partition.
         absorbed: copies elsewhere that went in favour of this one.
         made_from: doc_id of the document that this one was translated from; empty if it was not.
+        page: of that document, where it came from: the facts of its first step; empty if there is none.
         made_into: doc_ids of the documents that were translated from this one.
         ended: where the way ends, in one sentence.
     """
@@ -123,6 +130,7 @@ class Trace:
     steps: tuple[Step, ...]
     absorbed: tuple[AbsorbedCopy, ...]
     made_from: str
+    page: Mapping[str, Any]
     made_into: tuple[str, ...]
     ended: str
 
@@ -150,6 +158,7 @@ def render_trace(way: Trace) -> str:
         lines += [f"    {name:<20}{_shown(value)}" for name, value in step.facts.items()]
     if way.made_from:
         lines += ["", f"translated from document {way.made_from}"]
+        lines += [f"    {name:<20}{_shown(value)}" for name, value in way.page.items()]
     if way.made_into:
         lines += ["", f"translated into: {', '.join(way.made_into)}"]
     if way.absorbed:
@@ -194,13 +203,15 @@ def _doc_ids(connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence
 def _trace_document(connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence[str]], doc_id: str) -> Trace:
     steps = [step for table, columns in views.items() for step in _steps_of_table(connection, table, columns, doc_id)]
     steps.sort(key=_way_order)
+    made_from = _made_from(connection, views, doc_id)
     return Trace(
         doc_id=doc_id,
         steps=tuple(steps),
         absorbed=tuple(_absorbed(connection, views, doc_id)),
-        made_from=_made_from(connection, views, doc_id),
+        made_from=made_from,
+        page=_page(connection, views, made_from),
         made_into=_made_into(connection, views, doc_id),
-        ended=_ended(steps),
+        ended=_ended(steps, _undone(connection)),
     )
 
 
@@ -260,16 +271,44 @@ def _made_into(
     return tuple(sorted(found))
 
 
-def _ended(steps: Sequence[Step]) -> str:
+def _page(connection: duckdb.DuckDBPyConnection, views: Mapping[str, Sequence[str]], doc_id: str) -> Mapping[str, Any]:
+    """Where a document came from, as its source says; empty where there is none of this id."""
+    if not doc_id:
+        return {}
+    sources = (
+        step
+        for table, columns in views.items()
+        if _stage(table) == "source"
+        for step in _steps_of_table(connection, table, columns, doc_id)
+    )
+    return next((step.facts for step in sources), {})
+
+
+def _undone(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """Requests to take down that hold no longer."""
+    known = "SELECT 1 FROM information_schema.tables WHERE table_name = $name"
+    if connection.execute(known, {"name": _MANIFESTS}).fetchone() is None:
+        return frozenset()
+    query = f"SELECT DISTINCT partition FROM {_MANIFESTS} WHERE asset = $key"
+    return frozenset(row[0] for row in connection.execute(query, {"key": _UNDONE}).fetchall())
+
+
+def _ended(steps: Sequence[Step], undone: frozenset[str]) -> str:
     """Where the way ends: the pile, else the reasons for leaving, else the last table that has it."""
+    asked = sorted({step.partition.split("-")[0] for step in steps if step.stage == "take-down"} - undone)
+    taken_down = f"taken down by request {', '.join(asked)}" if asked else ""
     pile = [step for step in steps if step.stage == "pile"]
     if pile:
         copies = f", {len(pile)} times" if len(pile) > 1 else ""
-        return f"in the pile ({pile[0].facts.get('component', pile[0].table)}){copies}"
-    reasons = [reason for step in steps if (reason := _why_left(step))]
+        still = f", although {taken_down}: build the graph again" if asked else ""
+        return f"in the pile ({pile[0].facts.get('component', pile[0].table)}){copies}{still}"
+    reasons = [reason for step in steps if (reason := _why_left(step))] + [taken_down] * bool(asked)
     if reasons:
         return "not in the pile: " + "; ".join(reasons)
-    last = [step for step in steps if step.stage not in _BESIDE][-1]
+    walked = [step for step in steps if step.stage not in _BESIDE]
+    if not walked:
+        return "not in the lake any more: only a record of its take-down is left"
+    last = walked[-1]
     if last.stage == "clean":
         return "not in the pile: left out by the mixture's weight or cap, or the pile is older than this"
     return f"not in the pile: no table after {last.table} has it (not built yet, or its shard is withheld)"

@@ -37,6 +37,7 @@ from mathcode_assets.defs.partitions import partitions_def
 from mathcode_assets.defs.previews import document_preview
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.table_assets import LakeAsset, Outcome, TableBuild
+from mathcode_assets.defs.withdrawal import Withdrawn, withdrawn_of
 from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.records import (
     CLEAN_DOCUMENT,
@@ -67,35 +68,43 @@ def _clean(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
         """One row is a document that goes into the mixture: kept by its filter, no copy, not contaminated.
 
         Documents near a benchmark item stay (they are listed in the contamination attributes), unless
-        the sources file asks otherwise. A withheld shard is refused here too, whoever asks for it.
+        the sources file asks otherwise. What was taken down leaves, and what the licence policy refuses.
+        A withheld shard is refused here too, whoever asks for it.
         """
         documents = workspace.lake.table(component.documents, partition)
         duplicates = workspace.lake.table(duplicates_key(component.name), partition)
         contamination = workspace.lake.table(contamination_key(component.name), partition)
         config = workspace.settings("clean", CleanConfig)
+        fingerprints = workspace.lake.table(fingerprints_key(component.name), partition)
+        withdrawn = withdrawn_of(workspace, documents, fingerprints, duplicates, contamination)
         recipe = Recipe(
             code_version=CODE_VERSION,
             inputs=input_versions(documents, duplicates, contamination),
-            config={"drop_near": config.drop_near},
+            config={"drop_near": config.drop_near} | withdrawn.recipe,
             models={TOKENIZER: workspace.model_version(TOKENIZER)},
         )
-        if duplicates.manifest().recipe.inputs != input_versions(
-            workspace.lake.table(fingerprints_key(component.name), partition)
-        ):
+        if duplicates.manifest().recipe.inputs != input_versions(fingerprints):
             raise Withheld(f"{component.name}[{partition}]: the duplicate verdicts are older than its fingerprints")
         outcome = contaminated_share_outcome(workspace, contamination, component.source)
         if not outcome.passed:
             raise Withheld(f"{component.name}[{partition}]: {outcome.description}")
-        return _clean_build(workspace, documents, duplicates, contamination, config, recipe)
+        return _clean_build(workspace, documents, duplicates, contamination, config, recipe, withdrawn)
 
     return build
 
 
 def _clean_build(
-    workspace: Workspace, documents: Table, duplicates: Table, contamination: Table, config: CleanConfig, recipe: Recipe
+    workspace: Workspace,
+    documents: Table,
+    duplicates: Table,
+    contamination: Table,
+    config: CleanConfig,
+    recipe: Recipe,
+    withdrawn: Withdrawn,
 ) -> TableBuild:
     copies, found = Tally(), Tally()
     tokens: Counter[str] = Counter()
+    left: Counter[str] = Counter()
     drop = frozenset({CONTAMINATED, NEAR} if config.drop_near else {CONTAMINATED})
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -111,10 +120,10 @@ def _clean_build(
             tally=Tally(),
         )
         clean = keep_rows(originals, scanned, drop_verdicts=drop, tally=found)
-        yield from with_tokens(clean, tokenizer_of(workspace), tokens)
+        yield from with_tokens(withdrawn.drop(clean, left), tokenizer_of(workspace), tokens)
 
     def accounting(n_rows: int) -> Accounting:
-        dropped = dict(sorted((copies.dropped + found.dropped).items()))
+        dropped = dict(sorted((copies.dropped + found.dropped + left).items()))
         return Accounting(n_in=copies.n_in, n_kept=n_rows, dropped=dropped)
 
     return TableBuild(

@@ -31,6 +31,8 @@ from mathcode_assets.defs.checks import (
 from mathcode_assets.defs.components import COMPONENT_TABLES, PILE_COMPONENTS, TRANSLATED_TABLES
 from mathcode_assets.defs.previews import document_preview
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, TableBuild, table_asset
+from mathcode_assets.defs.withdrawal import is_behind
+from mathcode_assets.defs.withdrawal_checks import LICENCE_POLICY, NOT_TAKEN_DOWN
 from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.mixture.data_card import (
     ComponentCount,
@@ -104,6 +106,8 @@ def _problem(workspace: Workspace, name: str, source: str, partition: str) -> st
         key = written.split("[", 1)[0]
         if workspace.version(key, partition) != version:
             return f"made from an older {key}"
+    if is_behind(workspace, name, partition):
+        return "made before the take-downs or the licence policy that hold now"
     return ""
 
 
@@ -120,7 +124,7 @@ def _pile_rows(workspace: Workspace, partition: str) -> int:
     group=GROUP,
     schema=PILE_DOCUMENT,
     deps=[*INDEXES, *CLEAN_SOURCES],
-    checks=[rows_add_up(PILE_DOCUMENT, _pile_rows), LICENCE_KNOWN, TOKEN_BUDGET],
+    checks=[rows_add_up(PILE_DOCUMENT, _pile_rows), LICENCE_POLICY, NOT_TAKEN_DOWN, LICENCE_KNOWN, TOKEN_BUDGET],
     kinds=frozenset({"parquet"}),
     automation=build_when_settled(),
     freshness=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=PILE_FRESH_DAYS)),
