@@ -1,4 +1,4 @@
-"""What must be true before the code location serves: tables there, pool limits set, no run left from before.
+"""What must be true before the code location serves: sources file, tables, pool limits; no run left from before.
 
     python prepare.py && dagster code-server start ...
 
@@ -12,10 +12,15 @@ the compose file and the AWS stack both stop the old before they start the new.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import dagster as dg
+import fsspec
 
 POOLS_VARIABLE = "MATHCODE_POOLS"
+# Where no folder can be mounted the sources file lies in the bucket, whose versions are its history.
+SOURCES_URI_VARIABLE = "MATHCODE_SOURCES_URI"
+SOURCES_VARIABLE = "MATHCODE_SOURCES"
 # Left out: QUEUED (the daemon starts it) and NOT_STARTED (nobody has submitted it yet).
 LIVE = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
@@ -33,6 +38,14 @@ def parse_pools(text: str) -> dict[str, int]:
             raise ValueError(f"{POOLS_VARIABLE}: wants pool=limit, got {item!r}")
         limits[name.strip()] = int(limit)
     return limits
+
+
+def fetch_sources(uri: str, path: Path) -> None:
+    """Copy the sources file to where the code location reads it; whole or not at all."""
+    temporary = path.with_name(f".{path.name}.new")
+    with fsspec.open(uri, "rb") as remote:
+        temporary.write_bytes(remote.read())
+    temporary.replace(path)
 
 
 def set_pools(instance: dg.DagsterInstance, limits: dict[str, int]) -> None:
@@ -56,6 +69,8 @@ def end_orphans(instance: dg.DagsterInstance) -> list[str]:
 def main() -> None:
     """Prepare the instance of DAGSTER_HOME."""
     limits = parse_pools(os.environ.get(POOLS_VARIABLE, ""))
+    if uri := os.environ.get(SOURCES_URI_VARIABLE):
+        fetch_sources(uri, Path(os.environ[SOURCES_VARIABLE]))
     with dg.DagsterInstance.get() as instance:
         set_pools(instance, limits)
         ended = end_orphans(instance)

@@ -16,7 +16,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.config_schema import process_workspace_config
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
-from prepare import parse_pools
+from prepare import fetch_sources, parse_pools
 from sqlalchemy.engine import make_url
 
 
@@ -32,9 +32,7 @@ def test_dagster_accepts_the_file(ref: InstanceRef) -> None:
     assert config["telemetry"] == {"enabled": False}
 
 
-def test_storage_is_postgres_with_the_driver_that_is_installed(
-    ref: InstanceRef, environment: dict[str, str]
-) -> None:
+def test_storage_is_postgres_with_the_driver_that_is_installed(ref: InstanceRef, environment: dict[str, str]) -> None:
     # Making the object connects; its address alone is asked for here.
     data = ref.storage_data
     assert data is not None and data.class_name == "DagsterPostgresStorage"
@@ -111,3 +109,15 @@ def test_pools_are_read_from_the_environment() -> None:
 def test_a_pool_without_a_limit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="MATHCODE_POOLS"):
         parse_pools(text)
+
+
+def test_the_sources_file_is_fetched_whole(tmp_path: Path) -> None:
+    remote, local = tmp_path / "remote.yaml", tmp_path / "sources.yaml"
+    remote.write_text("root: s3://bucket/lake\n")
+    local.write_text("of the release before")
+    fetch_sources(remote.as_uri(), local)
+    assert local.read_bytes() == remote.read_bytes()
+    with pytest.raises(FileNotFoundError):
+        fetch_sources((tmp_path / "nowhere.yaml").as_uri(), local)
+    assert local.read_bytes() == remote.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["remote.yaml", "sources.yaml"]
