@@ -35,7 +35,7 @@ test-infra: .venv-infra/.installed .venv-cdk/.installed  ## the tests of infra/:
 	touch $@
 
 .venv-cdk/.installed: infra/cdk/requirements.txt
-	$(PYTHON) -m venv .venv-cdk && .venv-cdk/bin/pip install -q -r $<
+	$(PYTHON) -m venv .venv-cdk && .venv-cdk/bin/pip install -q --no-compile -r $<
 	touch $@
 
 check: install  ## lint, import rules, types

@@ -9,7 +9,7 @@ import pytest
 from conftest import INFRA
 
 sys.path.insert(0, str(INFRA / "ray"))
-from demand import METRIC, metric_line, nodes_wanted  # noqa: E402
+from demand import METRIC, metric_line, nodes_wanted
 
 
 @pytest.mark.parametrize(
