@@ -5,7 +5,8 @@ part=${1:?which part: code-location, webserver, daemon, ray-head, ray-worker, ra
 shift
 case "$part" in
   code-location)
-    python /srv/dagster/prepare.py
+    python /srv/dagster/prepare.py before
+    python /srv/dagster/prepare.py after &
     exec dagster api grpc --host 0.0.0.0 --port 4000 \
       --module-name mathcode_assets.definitions --location-name mathcode-assets "$@" ;;
   webserver)

@@ -113,9 +113,13 @@ def test_runs_of_a_code_location_that_died_are_ended_and_retried(instance: dg.Da
     started, waiting = run(dg.DagsterRunStatus.STARTED), run(dg.DagsterRunStatus.NOT_STARTED)
     canceling, finished = run(dg.DagsterRunStatus.CANCELING), run(dg.DagsterRunStatus.SUCCESS)
 
-    assert set(prepare.end_orphans(instance)) == {started, canceling}
+    found = prepare.orphans(instance)
+    assert set(found) == {started, canceling}
+    new = run(dg.DagsterRunStatus.STARTED)  # by the code location that serves now
+    assert set(prepare.end_runs(instance, found)) == {started, canceling}
 
     now = {run_id: instance.get_run_by_id(run_id) for run_id in (started, waiting, canceling, finished)}
     assert [found.status.value for found in now.values() if found] == ["FAILURE", "NOT_STARTED", "CANCELED", "SUCCESS"]
     assert now[started].tags["dagster/will_retry"] == "true"  # type: ignore[union-attr]
-    assert prepare.end_orphans(instance) == []
+    assert prepare.end_runs(instance, found) == prepare.end_runs(instance, []) == []
+    assert prepare.orphans(instance) == [new]
