@@ -26,7 +26,11 @@ def allow_objects(role: iam.IRole, bucket: s3.IBucket, prefixes: Sequence[str], 
     listing = iam.PolicyStatement(
         actions=["s3:ListBucket"],
         resources=[bucket.bucket_arn],
-        conditions={"StringLike": {"s3:prefix": [item for prefix in prefixes for item in (prefix, f"{prefix}/*")]}},
+        # IfExists: asking for one object names no prefix, and where listing is not allowed S3 answers "forbidden"
+        # for an object that is not there, which fsspec takes for an error and not for "not published yet".
+        conditions={
+            "StringLikeIfExists": {"s3:prefix": [item for prefix in prefixes for item in (prefix, f"{prefix}/*")]}
+        },
     )
     for statement in (objects, listing):
         role.add_to_principal_policy(statement)

@@ -66,6 +66,15 @@ def test_ray_writes_the_lake_and_nothing_else_of_the_bucket(services: Template, 
     assert re.findall(r'"(/[^"]*)"', json.dumps(objects[0]["Resource"])) == ["/lake/*"]
 
 
+def test_listing_names_prefixes_but_a_missing_object_is_not_forbidden(services: Template) -> None:
+    listing = [s for s in statements(services, "TaskTaskRole") if s["Action"] == "s3:ListBucket"]
+    assert listing
+    for statement in listing:
+        (operator,) = statement["Condition"]
+        assert operator == "StringLikeIfExists"
+        assert "*" not in statement["Condition"][operator]["s3:prefix"]
+
+
 @pytest.mark.parametrize(
     ("part", "secrets"),
     [
