@@ -7,7 +7,7 @@ LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
 
-.PHONY: sample test test-slow test-training check ui readme install clean help
+.PHONY: sample test test-slow test-training test-infra check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,20 @@ test-slow: install  ## the tests that build whole lakes or read all of ../shared
 
 test-training: install  ## the tests that train and score real models
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(train or evaluation) and not slow"
+
+# Environments of their own: the instance with PostgreSQL, and the AWS stacks (630 MB, needs Node.js). Nothing is deployed.
+test-infra: .venv-infra/.installed .venv-cdk/.installed  ## the tests of infra/: image, compose, instance, AWS templates
+	cd infra/tests && ../../.venv-infra/bin/python -m pytest
+	@command -v node >/dev/null || { echo "the AWS stacks need Node.js 20 or newer: apt-get install nodejs" >&2; exit 1; }
+	cd infra/cdk/tests && ../../../.venv-cdk/bin/python -m pytest
+
+.venv-infra/.installed: infra/tests/requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv-infra && .venv-infra/bin/pip install -q -c constraints.txt -r $<
+	touch $@
+
+.venv-cdk/.installed: infra/cdk/requirements.txt
+	$(PYTHON) -m venv .venv-cdk && .venv-cdk/bin/pip install -q --no-compile -r $<
+	touch $@
 
 check: install  ## lint, import rules, types
 	$(BIN)/ruff check .

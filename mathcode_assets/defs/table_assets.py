@@ -25,6 +25,15 @@ from mathcode_assets.storage.lake import WHOLE, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe
 
 OWNER = "team:corpus"
+# Steps that share something scarce, by how their keys begin. Without limits (a laptop) the names mean nothing;
+# a deployment sets them (infra/dagster).
+POOLS = {
+    "raw/": "s3",
+    "computations/": "sandbox",
+    "checkpoint/": "gpu",
+    "scores/evaluation": "gpu",
+    "ablation/runs": "gpu",
+}
 # Verdicts of attributes tables whose documents stay in.
 GOING_ON = (KEPT, CLEAN, NEAR)
 
@@ -194,6 +203,7 @@ class LakeAsset:
             automation_condition=self.automation,
             freshness_policy=self.freshness,
             code_version=None,
+            pool=next((pool for start, pool in POOLS.items() if self.key.startswith(start)), None),
             check_specs=[
                 dg.AssetCheckSpec(
                     check.name,

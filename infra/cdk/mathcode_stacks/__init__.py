@@ -1,0 +1,1 @@
+"""The AWS deployment, in three stacks: images, what is kept, what runs."""
