@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Installs what the sandbox needs of the system: bubblewrap (its namespace tier) and libseccomp (both tiers).
 # With --octave also GNU Octave, the second target language: some 120 packages, so not without being asked.
+# With --infra also what `make test-infra` runs: Node.js (AWS CDK) and PostgreSQL.
 # Without the right to install, it says so and goes on: the sandbox then runs in its Landlock tier, and
 # records that with every result; without Octave it rejects Octave's programs.
 set -euo pipefail
 
 with_octave=false
+with_infra=false
 for argument in "$@"; do
   case "$argument" in
     --octave) with_octave=true ;;
-    *) echo "usage: $0 [--octave]" >&2; exit 2 ;;
+    --infra) with_infra=true ;;
+    *) echo "usage: $0 [--octave] [--infra]" >&2; exit 2 ;;
   esac
 done
 
@@ -17,6 +20,10 @@ missing=()
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 ldconfig -p 2>/dev/null | grep -q 'libseccomp\.so\.2' || missing+=(libseccomp2)
 if $with_octave && ! command -v octave-cli >/dev/null; then missing+=(octave); fi
+if $with_infra; then
+  command -v node >/dev/null || missing+=(nodejs)
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
+fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

@@ -194,7 +194,7 @@ def print_next(root: str, catalog: Path | None, home: Path, sources_file: Path) 
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Write the published pile as a hub-shaped data set, refused while it holds what was taken down; or the checkpoint."""
+    """Write the published pile as a hub-shaped data set, refused while it holds what was taken down; or the model."""
     import fsspec
 
     from mathcode_assets.defs.takedown import still_in_pile
