@@ -15,7 +15,7 @@ from typing import Any
 from docs.data_model import render as render_data_model
 from docs.graph import render as render_graph
 from mathcode_assets.cli import console
-from mathcode_assets.cli.graph import print_checks, print_components
+from mathcode_assets.cli.graph import print_checks, print_components, print_model
 from mathcode_assets.decontamination.paper_rule import prepare, scan_by_paper_rule
 from mathcode_assets.defs.assets.contamination import current_index
 from mathcode_assets.defs.drive import DriveReport
@@ -44,16 +44,30 @@ def graph_block() -> str:
 
 
 def sample_block(workspace: Workspace, report: DriveReport) -> str:
-    """What `mathcode sample` prints: components, checks, partitions; not the warnings and the seconds."""
+    """What `mathcode sample` prints of the corpus: components, checks, partitions; not the warnings and the seconds."""
+
+    def show() -> None:
+        print_components(workspace)
+        print_checks(report.checks)  # its warnings go to stderr
+
+    made = f"{report.materialized} partitions made, {report.unchanged} unchanged"
+    return fenced(f"{printed(show)}\n{made}")
+
+
+def model_block(workspace: Workspace) -> str:
+    """What it prints of the model that is trained on it."""
+    return fenced(printed(lambda: print_model(workspace)))
+
+
+def printed(show: Callable[[], None]) -> str:
+    """What a command prints, as wide as the README."""
     width, console.out.width = console.out.width, WIDTH
     try:
         with console.out.capture() as captured:
-            print_components(workspace)
-            print_checks(report.checks)  # its warnings go to stderr
+            show()
     finally:
         console.out.width = width
-    made = f"{report.materialized} partitions made, {report.unchanged} unchanged"
-    return fenced(f"{captured.get().rstrip()}\n{made}")
+    return captured.get().rstrip()
 
 
 def textbook_block(workspace: Workspace) -> str:

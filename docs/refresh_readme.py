@@ -7,24 +7,27 @@ python -m docs.refresh_readme --static   # only the blocks that need no sample
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from docs.readme_blocks import OF_SAMPLE, STATIC, leaky_block, markdown_files, sample_block, with_blocks
+from docs.readme_blocks import OF_SAMPLE, STATIC, leaky_block, markdown_files, model_block, sample_block, with_blocks
 from mathcode_assets.config import load_sources
 from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
 from mathcode_assets.defs.drive import Driver, DriveReport
+from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.instance import open_instance
+from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sample import sample_dir
 
 
-def drive(sources_file: Path, root: Path) -> tuple[Workspace, DriveReport]:
-    """Build a lake as `mathcode sample` does."""
+def drive(sources_file: Path, root: Path, assets: Sequence[LakeAsset] = CORPUS) -> tuple[Workspace, DriveReport]:
+    """Build a lake as `mathcode sample` does, up to the packed pile or with the model."""
     workspace = Workspace(load_sources(sources_file), str(root))
     with open_instance(root / ".dagster") as instance:
         definitions = build_definitions(sources_file, root=str(root))
-        driver = Driver(definitions=definitions, assets=LAKE_ASSETS, workspace=workspace, instance=instance)
+        driver = Driver(definitions=definitions, assets=assets, workspace=workspace, instance=instance)
         return workspace, driver.run()
 
 
@@ -33,6 +36,8 @@ def sample_blocks(folder: Path) -> dict[str, str]:
     workspace, report = drive(sample_dir() / "sources.yaml", folder / "lake")
     made = {"sample": sample_block(workspace, report)}
     made |= {name: block(workspace) for name, block in OF_SAMPLE.items()}
+    drive(sample_dir() / "sources.yaml", folder / "lake", LAKE_ASSETS)
+    made["model"] = model_block(workspace)
     _, leaky = drive(sample_dir() / "sources-leaky.yaml", folder / "leaky")
     return made | {"leaky": leaky_block(leaky)}
 

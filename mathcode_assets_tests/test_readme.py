@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from docs.readme_blocks import (
     STATIC,
     blocks,
     leaky_block,
+    model_block,
     sample_block,
     with_blocks,
 )
@@ -25,6 +27,7 @@ from mathcode_assets.config import SOURCE_KEYS, parse_sources
 from mathcode_assets.defs.annotator import annotator_of
 from mathcode_assets.defs.assets.mixture import mixture_config
 from mathcode_assets.defs.checks import CheckConfig
+from mathcode_assets.defs.launching import NEEDED
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import ALL_SCHEMAS, schema_name
 from mathcode_assets.sample import sample_dir
@@ -64,6 +67,22 @@ def test_blocks_of_the_sample(name: str, sample_lake: BuiltLake) -> None:
 
 def test_the_table_of_the_sample(sample_lake: BuiltLake) -> None:
     assert as_written("sample") == as_printed("sample", sample_block(sample_lake.workspace, sample_lake.report)), HINT
+
+
+@pytest.mark.train
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not all(map(find_spec, (*NEEDED, "lm_eval"))), reason="needs the extras train and eval")
+def test_the_sample_ends_in_a_trained_and_scored_model(sample_lake: BuiltLake, tmp_path: Path) -> None:
+    shutil.copytree(sample_lake.root, tmp_path / "lake")
+    sources = sample_dir() / "sources.yaml"
+    first = drive(sources, tmp_path / "lake", corpus_only=False)
+    assert first.report.is_complete
+    assert first.report.materialized == 4
+    # The losses are the processor's own arithmetic: what stands beside them is not.
+    made = model_block(first.workspace)
+    assert re.sub(r"\d", "0", as_written("model")) == re.sub(r"\d", "0", as_printed("model", made)), HINT
+    again = drive(sources, tmp_path / "lake", corpus_only=False)
+    assert again.report.materialized == 0
 
 
 def test_the_leaky_shard(sample_lake: BuiltLake, tmp_path: Path) -> None:
