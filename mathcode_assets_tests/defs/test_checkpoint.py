@@ -266,8 +266,11 @@ def shown_steps(lake: TrainingLake) -> list[int]:
 
 
 # A run as the daemon starts it: a process of its own, which is sent a signal to cancel it.
+# A shell starts what it puts in the background with SIGINT ignored, and so would this be.
 SCRIPT = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 import dagster as dg
 from mathcode_assets.defs import currency

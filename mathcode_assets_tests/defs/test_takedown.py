@@ -30,7 +30,8 @@ ARGUMENTS = ["--asked-by", "the author", "--reason", "by mistake", "--date", "20
 def whole(tmp_path_factory: pytest.TempPathFactory) -> TakedownLake:
     lake = TakedownLake(tmp_path_factory.mktemp("takedown"))
     lake.write()
-    lake.make(*CODE, "models/tokenizer", "promoted/tokenizer")
+    for model in ("benchmark_frequencies", "tokenizer"):
+        lake.make(*CODE, f"models/{model}", f"promoted/{model}")
     lake.build(PACKED)
     return lake
 

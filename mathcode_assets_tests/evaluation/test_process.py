@@ -14,7 +14,10 @@ import pytest
 from mathcode_assets.evaluation.process import EvaluationFailed, last_lines, run_worker
 from mathcode_assets.evaluation.spec import parse_spec
 
+# A shell starts what it puts in the background with SIGINT ignored, and so would this be.
 STARTER = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import sys
 from pathlib import Path
 from mathcode_assets.evaluation.process import run_worker
