@@ -451,14 +451,8 @@ class TestTheRealGraph:
         daemon.settle()
         assert daemon.trained_on() == [*before, daemon.packed()]
 
-    @pytest.mark.parametrize(
-        "what",
-        [
-            "source changed",
-            pytest.param("source removed", marks=pytest.mark.slow),
-            pytest.param("new benchmark", marks=pytest.mark.slow),
-        ],
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize("what", ["source changed", "source removed", "new benchmark"])
     def test_withholds_training_from_what_changed_since_the_request(self, daemon: TrainingDaemon, what: str) -> None:
         before = daemon.trained_on()
         daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
@@ -478,6 +472,7 @@ class TestTheRealGraph:
         assert daemon.trained_on() == [*before, daemon.packed()]
         assert (daemon.packed() == stale) == (what == "new benchmark")  # a benchmark that is nowhere in the pile
 
+    @pytest.mark.slow
     def test_withholds_training_from_a_check_that_turned_red_since_the_request(self, daemon: TrainingDaemon) -> None:
         before = daemon.trained_on()
         daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
