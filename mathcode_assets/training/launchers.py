@@ -42,6 +42,8 @@ REASON_CHARS = 600
 RAY_PATIENCE_S = 600.0
 # Ray gives a stopped job 3 s between SIGTERM and SIGKILL.
 RAY_STOP_S = 60.0
+# How long a head node that has just started may be without the agent that starts jobs.
+AGENT_S = 60.0
 # The worker's error in its log: `ValueError: ...`, with or without torchrun's prefix.
 _ERROR_LINE = re.compile(r"^(?:\[[^\]]*\]:? ?)*((?:\w+\.)*\w*(?:Error|Exception)\b: .*)$", re.MULTILINE)
 
@@ -208,13 +210,20 @@ class RayLauncher:
         # On several nodes Ray Train asks for the workers' resources; the driver needs next to nothing.
         workers = resources.processes_per_node if resources.nodes == 1 else 0
         command = worker_command(spec, spec_file) if resources.nodes == 1 else ["-m", NODES_MODULE, str(spec_file)]
-        return client.submit_job(
-            entrypoint=shlex.join([self.python or "python", *command]),
-            entrypoint_num_gpus=workers * resources.gpus_per_process,
-            entrypoint_num_cpus=workers * resources.cpus_per_process,
-            runtime_env={"env_vars": {**worker_environment(spec), **self.environment}},
-            metadata=_job_metadata(spec),
-        )
+        give_up = time.monotonic() + AGENT_S
+        while True:
+            try:
+                return client.submit_job(
+                    entrypoint=shlex.join([self.python or "python", *command]),
+                    entrypoint_num_gpus=workers * resources.gpus_per_process,
+                    entrypoint_num_cpus=workers * resources.cpus_per_process,
+                    runtime_env={"env_vars": {**worker_environment(spec), **self.environment}},
+                    metadata=_job_metadata(spec),
+                )
+            except RuntimeError as error:
+                if "No available agent" not in str(error) or time.monotonic() > give_up:
+                    raise
+                time.sleep(1.0)
 
     def _running(self, client: Any, spec: JobSpec) -> str | None:
         wanted = _job_metadata(spec)

@@ -26,7 +26,7 @@ def ray_cluster() -> Iterator[str]:
     """The address of the dashboard, while the cluster is there."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs ray: pip install 'mathcode-assets[ray]'")
-    ports = [free_port() for _ in range(2)]
+    ports = [free_port() for _ in range(3)]
     temporary = Path("/tmp") / f"mathcode-ray-{os.getpid()}"  # Ray's socket paths must stay under 108 bytes
     token = f"ray-{os.getpid()}-{time.monotonic_ns()}"
     environment = {
@@ -39,6 +39,8 @@ def ray_cluster() -> Iterator[str]:
     }
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--num-cpus", "2"]
     command += ["--port", str(ports[0]), "--dashboard-port", str(ports[1])]
+    # Two clusters on one machine want the same port for the agent that starts jobs, and one of them gets none.
+    command += ["--dashboard-agent-listen-port", str(ports[2])]
     command += ["--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1"]
     command += ["--temp-dir", str(temporary), "--object-store-memory", str(100 << 20), "--disable-usage-stats"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
