@@ -46,7 +46,7 @@ import glob, os, subprocess, sys
 print(17 * 23)
 print(sorted(os.environ.items()))
 for path in ['/proc/self/environ', '/proc/1/environ', f'/proc/{os.getppid()}/environ', *glob.glob('/proc/*/environ'),
-             *glob.glob('/proc/*/cmdline'), os.path.expanduser('~/.aws/credentials'), '/root/.aws/credentials']:
+             *glob.glob('/proc/*/cmdline'), os.path.expanduser('~/.aws/credentials'), HOSTS_CREDENTIALS]:
     try:
         print(path, open(path, 'rb').read())
     except OSError as error:
@@ -55,7 +55,7 @@ try:
     print(subprocess.run(['env'], capture_output=True).stdout)
 except OSError as error:
     print(error)
-"""
+""".replace("HOSTS_CREDENTIALS", repr(str(Path.home() / ".aws" / "credentials")))
 REFUSED, FAILING = "Refuse this one.", "Fail at this one."
 TEXT = "Passage {}. Take two numbers. Then $17 \\cdot 23 = 391$, which is odd.\n"
 
