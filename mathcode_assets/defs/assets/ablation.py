@@ -38,7 +38,7 @@ from mathcode_assets.defs.assets.mixture import CLEAN_SOURCES
 from mathcode_assets.defs.assets.scores import SCORED, score_preview, score_rows_of
 from mathcode_assets.defs.assets.sources import GROUP as SOURCES_GROUP
 from mathcode_assets.defs.assets.sources import KIND, synchronise
-from mathcode_assets.defs.assets.tokens import TOKENIZER_FILE, TokenizationSettings, encoder_of
+from mathcode_assets.defs.assets.tokens import TokenizationSettings, described, encoder_of, pack_into
 from mathcode_assets.defs.checks import PADDING, rows_add_up
 from mathcode_assets.defs.components import TRANSLATED_TABLES
 from mathcode_assets.defs.evaluating import EvaluationSettings, ask, questions, result_facts
@@ -54,7 +54,6 @@ from mathcode_assets.evaluation.ablation import (
 from mathcode_assets.evaluation.ablation_scores import ablation_rows, ablation_table
 from mathcode_assets.evaluation.tables import score_batch
 from mathcode_assets.records import ABLATION_SCORE, SCORE, batch_of
-from mathcode_assets.storage.filesystem import locate
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe, digest
 from mathcode_assets.tokenization.packing import PackingConfig
@@ -93,7 +92,6 @@ def _packed(workspace: Workspace, partition: str) -> FolderBuild:
 
     Made once for all seeds. The separated form holds the computations of the paired one, in documents of their own.
     """
-    from mathcode_assets.tokenization import packed_files
     from mathcode_assets.tokenization.documents import tokenize_documents
 
     composition = _named(plan_of(workspace).compositions, partition)
@@ -105,29 +103,18 @@ def _packed(workspace: Workspace, partition: str) -> FolderBuild:
     # Of the content alone, not of the name: two names for the same documents are one corpus, and trained once.
     content = [encoder.tokenizer_hash, asdict(encoder.special), weights, corpus.plan.seed, corpus.inputs()]
     packing = PackingConfig(length=settings.length or tokenization.length)
-    described = packed_files.Corpus(
-        corpus_fingerprint=digest(content),
-        tokenizer=encoder.name,
-        tokenizer_hash=encoder.tokenizer_hash,
-        vocab_size=encoder.vocab_size,
-        bos_id=encoder.special.bos_id,
-        eos_id=encoder.special.eos_id,
-        pad_id=encoder.special.pad_id,
-    )
+    packed = described(encoder, content)
 
     def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
         tokens = tokenize_documents(documents_of(corpus), encoder)
-        found = packed_files.write_packed(tokens, locate(str(folder)), corpus=described, config=packing)
-        (folder / TOKENIZER_FILE).write_bytes(encoder.data)
-        names = ("n_sequences", "n_tokens", "n_padding", "n_cut_documents", "length", "corpus_fingerprint")
-        facts = {name: found[name] for name in names} | {"composition": composition.name, "weights": weights}
-        return Accounting(n_in=found["n_documents"], n_kept=found["n_documents"]), facts
+        accounting, facts = pack_into(folder, tokens, encoder, corpus=packed, config=packing)
+        return accounting, {**facts, "composition": composition.name, "weights": weights}
 
     return FolderBuild(
         recipe=Recipe(
             code_version=CODE_VERSION,
             inputs=corpus.inputs(),
-            config={**asdict(described), **asdict(packing), "composition": composition.name},
+            config={**asdict(packed), **asdict(packing), "composition": composition.name},
         ),
         make=make,
     )

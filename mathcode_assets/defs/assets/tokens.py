@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from mathcode_assets.tokenization.special_tokens import SpecialTokenConfig
 
 if TYPE_CHECKING:
     from mathcode_assets.tokenization.encoder import TextEncoder
+    from mathcode_assets.tokenization.packed_files import Corpus
 
 CODE_VERSION = "1"
 GROUP = "training"
@@ -100,6 +101,33 @@ def tokens(workspace: Workspace, partition: str) -> TableBuild:
     )
 
 
+def described(encoder: TextEncoder, content: Any) -> Corpus:
+    """What packed files say of their corpus; its fingerprint is the digest of `content`."""
+    from mathcode_assets.tokenization.packed_files import Corpus
+
+    return Corpus(
+        corpus_fingerprint=digest(content),
+        tokenizer=encoder.name,
+        tokenizer_hash=encoder.tokenizer_hash,
+        vocab_size=encoder.vocab_size,
+        bos_id=encoder.special.bos_id,
+        eos_id=encoder.special.eos_id,
+        pad_id=encoder.special.pad_id,
+    )
+
+
+def pack_into(
+    folder: Path, batches: Iterable[pa.RecordBatch], encoder: TextEncoder, *, corpus: Corpus, config: PackingConfig
+) -> tuple[Accounting, Mapping[str, Any]]:
+    """Write TOKENS batches packed, with the tokenizer beside them; counts and facts for the manifest."""
+    from mathcode_assets.tokenization.packed_files import write_packed
+
+    found = write_packed(batches, locate(str(folder)), corpus=corpus, config=config)
+    (folder / TOKENIZER_FILE).write_bytes(encoder.data)
+    names = ("n_sequences", "n_tokens", "n_padding", "n_cut_documents", "length", "corpus_fingerprint")
+    return Accounting(n_in=found["n_documents"], n_kept=found["n_documents"]), {name: found[name] for name in names}
+
+
 @table_asset(
     PACKED_KEY,
     group=GROUP,
@@ -114,27 +142,14 @@ def packed(workspace: Workspace, partition: str) -> FolderBuild:
     Best fit within a window (arXiv 2404.10830); only documents longer than a sequence are cut. The folder says
     which document each piece is of, and holds the tokenizer.
     """
-    from mathcode_assets.tokenization.packed_files import Corpus, write_packed
-
     table = workspace.lake.table(TOKENS_KEY)
     encoder = encoder_of(workspace)
     settings = workspace.settings("tokenization", TokenizationSettings)
     config = PackingConfig(length=settings.length)
-    corpus = Corpus(
-        corpus_fingerprint=digest([encoder.tokenizer_hash, [table.manifest().data_version]]),
-        tokenizer=encoder.name,
-        tokenizer_hash=encoder.tokenizer_hash,
-        vocab_size=encoder.vocab_size,
-        bos_id=encoder.special.bos_id,
-        eos_id=encoder.special.eos_id,
-        pad_id=encoder.special.pad_id,
-    )
+    corpus = described(encoder, [encoder.tokenizer_hash, [table.manifest().data_version]])
 
     def make(folder: Path) -> tuple[Accounting, Mapping[str, Any]]:
-        found = write_packed(table.batches(), locate(str(folder)), corpus=corpus, config=config)
-        (folder / TOKENIZER_FILE).write_bytes(encoder.data)
-        names = ("n_sequences", "n_tokens", "n_padding", "n_cut_documents", "length", "corpus_fingerprint")
-        return Accounting(n_in=found["n_documents"], n_kept=found["n_documents"]), {name: found[name] for name in names}
+        return pack_into(folder, table.batches(), encoder, corpus=corpus, config=config)
 
     return FolderBuild(
         recipe=Recipe(code_version=CODE_VERSION, inputs=input_versions(table), config=asdict(corpus) | asdict(config)),
