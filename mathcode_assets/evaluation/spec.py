@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,15 +26,12 @@ from mathcode_assets.evaluation.benchmarks import (
     benchmark_of,
 )
 from mathcode_assets.evaluation.exemplars import EXEMPLARS
+from mathcode_assets.strict_reader import SpecError, build, read_file
 
 MAX_SHOTS = min(len(exemplars) for exemplars in EXEMPLARS.values())
 
 # Long enough for most documents in one piece, and within every context of the paper's models.
 DEFAULT_WINDOW = 2048
-
-
-class SpecError(ValueError):
-    """The specification cannot be used; one line that names the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,18 +119,9 @@ def load_spec(path: Path) -> EvaluationSpec:
         SpecError: it cannot be read, or used.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            given = json.loads(text)
-        else:
-            import yaml  # a worker reads JSON and needs no YAML
-
-            given = yaml.safe_load(text)
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}") from error
-    except Exception as error:  # yaml's and json's errors have no common class
-        raise SpecError(f"{path}: not valid: {' '.join(str(error).split())}") from error
-    return resolved(parse_spec(given), folder=path.resolve().parent)
+        return resolved(parse_spec(read_file(path)), folder=path.resolve().parent)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
 
 
 def parse_spec(given: Any) -> EvaluationSpec:
@@ -145,7 +130,7 @@ def parse_spec(given: Any) -> EvaluationSpec:
     Raises:
         SpecError: a key is unknown, missing or of the wrong type, or values do not fit together.
     """
-    spec: EvaluationSpec = _build(EvaluationSpec, given, "")
+    spec: EvaluationSpec = build(EvaluationSpec, given)
     _check(spec)
     return spec
 
@@ -224,43 +209,3 @@ def needs_data(spec: EvaluationSpec) -> bool:
 def needs_sandbox(spec: EvaluationSpec) -> bool:
     """Whether any task executes what the model wrote."""
     return any(benchmark.kind == PROGRAM for benchmark in spec.benchmarks)
-
-
-def _build(cls: Any, given: Any, where: str) -> Any:
-    if not isinstance(given, Mapping):
-        raise SpecError(f"{where or 'the file'}: wants a mapping")
-    hints = typing.get_type_hints(cls)
-    fields = {each.name: each for each in dataclasses.fields(cls)}
-    values = {}
-    for key, value in given.items():
-        name = f"{where}.{key}" if where else str(key)
-        if key not in fields:
-            raise SpecError(f"{name}: unknown key; known are {', '.join(fields)}")
-        values[key] = _value(hints[key], value, name)
-    for key, found in fields.items():
-        required = found.default is dataclasses.MISSING and found.default_factory is dataclasses.MISSING
-        if required and key not in values:
-            raise SpecError(f"{f'{where}.{key}' if where else key}: is missing")
-    return cls(**values)
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _value(arguments[0], value, name)
-    if origin is Literal:
-        if value not in arguments:
-            raise SpecError(f"{name}: wants one of {', '.join(arguments)}, got {value!r}")
-        return value
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, name)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise SpecError(f"{name}: wants a list")
-        return tuple(_value(arguments[0], item, f"{name}[{at}]") for at, item in enumerate(value))
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    wanted = Mapping if origin is not None else hint
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise SpecError(f"{name}: wants {getattr(wanted, '__name__', wanted)}, got {value!r}")
-    return value

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mathcode_assets.training.strict_reader import SpecError, build, merged, no_key_twice, read_yaml
+from mathcode_assets.strict_reader import SpecError, build, read_file
 
 # What decides the weights that come out, up to rounding. Where the run happens, on how many GPUs,
 # how its state is sharded and how often it is saved may change between two starts of one run.
@@ -198,13 +198,7 @@ def load_spec(path: str | Path) -> JobSpec:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        given = json.loads(text, object_pairs_hook=no_key_twice) if path.suffix == ".json" else read_yaml(text)
-        return resolved(parse_spec(given), folder=path.absolute().parent)
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise SpecError(f"{path}: not valid: {error}") from error
+        return resolved(parse_spec(read_file(path)), folder=path.absolute().parent)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error
 
@@ -227,6 +221,17 @@ def parse_spec(given: Any) -> JobSpec:
     spec = build(JobSpec, given)
     _check(spec)
     return spec
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`, section by section."""
+    found = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
+        found[key] = merged(found[key], value) if both else value
+    if "duration" in over:  # steps given beside a preset's epochs replace them
+        found["duration"] = over["duration"]
+    return found
 
 
 def resolved(spec: JobSpec, *, folder: Path) -> JobSpec:

@@ -48,8 +48,8 @@ def test_a_model_of_the_hub_keeps_its_name(tmp_path: Path) -> None:
         ({"tasks": ["math", "math"]}, "tasks: one is given twice"),
         ({"tasks": "math"}, "tasks: wants a list"),
         ({"limit": 0}, "limit: wants at least 1"),
-        ({"limit": True}, "limit: wants int"),
-        ({"limit": 2.5}, "limit: wants int"),
+        ({"limit": True}, "limit: wants a whole number, got"),
+        ({"limit": 2.5}, "limit: wants a whole number, got"),
         ({"n_shots": 5}, "n_shots: wants 0 to 4"),
         ({"shots": 4}, "shots: unknown key"),
         ({"model": {}}, "model.path: is missing"),
@@ -59,7 +59,7 @@ def test_a_model_of_the_hub_keeps_its_name(tmp_path: Path) -> None:
         ({"model": {"path": "x", "base_url": "http://127.0.0.1/v1"}}, "model.base_url: has no meaning"),
         ({"model": {"path": "x", "batch_size": 0}}, "model.batch_size"),
         ({"paper_model": "GPT"}, "paper_model"),
-        ({"output": None}, "output: wants str"),
+        ({"output": None}, "output: wants text, got nothing"),
     ],
 )
 def test_mistakes_are_named(change: dict, message: str) -> None:

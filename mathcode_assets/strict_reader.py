@@ -1,18 +1,38 @@
-"""Dataclasses from what a file says, strictly: every mistake is one line that names the key."""
+"""Specification files as dataclasses, strictly: every mistake is one line that names the key.
+
+Job and evaluation specifications are read with it, on workers too: no YAML is needed for JSON.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 
 class SpecError(ValueError):
-    """The job specification cannot be used; the message is one line that names the key."""
+    """The specification cannot be used; the message is one line that names the key."""
+
+
+def read_file(path: Path) -> Any:
+    """The values of a JSON file, or of a YAML file where the name does not end in .json.
+
+    Raises:
+        SpecError: it cannot be read, is not valid, or gives a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text, object_pairs_hook=no_key_twice) if path.suffix == ".json" else read_yaml(text)
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SpecError(f"not valid: {error}") from error
 
 
 def build(cls: Any, given: Any, where: str = "") -> Any:
@@ -55,6 +75,10 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if any(value == allowed and type(value) is type(allowed) for allowed in arguments):
             return value
         raise SpecError(f"{name}: wants one of {', '.join(map(str, arguments))}, got {value!r}")
+    if origin is tuple and arguments[-1] is Ellipsis:
+        if not isinstance(value, list | tuple):
+            raise SpecError(f"{name}: wants a list, got {_kind(value)}")
+        return tuple(_value(arguments[0], item, f"{name}[{at}]") for at, item in enumerate(value))
     if origin is tuple:
         if not isinstance(value, list | tuple) or len(value) != len(arguments):
             raise SpecError(f"{name}: wants {len(arguments)} numbers, got {_kind(value)}")
@@ -90,17 +114,6 @@ def _kind(value: Any) -> str:
     return (
         "nothing" if value is None else f"{value!r}" if isinstance(value, str | int | float) else type(value).__name__
     )
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over`, section by section."""
-    found = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
-        found[key] = merged(found[key], value) if both else value
-    if "duration" in over:  # steps given beside a preset's epochs replace them
-        found["duration"] = over["duration"]
-    return found
 
 
 def no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
