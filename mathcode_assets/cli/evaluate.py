@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from mathcode_assets.cli.console import UsageError, out
-
-# Interpreter of the environment with the model's libraries, where it is not this one (infra/evaluation).
-PYTHON_VARIABLE = "MATHCODE_EVALUATION_PYTHON"
-SPEC_FILE = "spec.json"
 
 
 def add_commands(commands: Any) -> None:
@@ -36,16 +30,18 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--contaminated", metavar="FILE", help="JSON lines benchmark, question_index: reported apart")
     parser.add_argument("--output", metavar="DIR", help="for result.json, items.jsonl and scores.parquet")
     parser.add_argument(
-        "--python", metavar="FILE", help=f"interpreter with lm-eval (default: ${PYTHON_VARIABLE}, else this one)"
+        "--python",
+        metavar="FILE",
+        help="interpreter with lm-eval (default: MATHCODE_EVALUATION_PYTHON, or this)",
     )
     parser.set_defaults(run=evaluate)
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Write the specification, run the worker in its environment, and print the table."""
-    from mathcode_assets.evaluation.spec import SpecError, spec_to_dict
+    from mathcode_assets.evaluation.process import EvaluationFailed, run_worker
+    from mathcode_assets.evaluation.spec import SpecError
     from mathcode_assets.evaluation.tables import paper_table, score_batch, score_rows
-    from mathcode_assets.evaluation.worker import RESULT_FILE
     from mathcode_assets.storage.rows import row_writer
 
     try:
@@ -53,18 +49,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
     except SpecError as error:
         raise UsageError(str(error)) from error
     python = interpreter(arguments.python)
-    output = Path(spec.output)
-    output.mkdir(parents=True, exist_ok=True)
-    spec_file = output / SPEC_FILE
-    spec_file.write_text(json.dumps(spec_to_dict(spec), indent=2) + "\n", encoding="utf-8")
-    command = [python, "-m", "mathcode_assets.evaluation.worker", str(spec_file)]
-    status = subprocess.run(command, env=worker_environment(), check=False).returncode
-    result_file = output / RESULT_FILE
-    # The worker removes an old result first, so one that is there is this run's.
-    if status != 0 or not result_file.is_file():
-        raise UsageError(f"the worker ended with status {status}; what it said stands above")
-    result = json.loads(result_file.read_text(encoding="utf-8"))
-    with row_writer(str(output / "scores.parquet")) as append:
+    try:
+        result = run_worker(spec, python=python, is_shown=True)
+    except EvaluationFailed as error:
+        raise UsageError(str(error)) from error
+    with row_writer(str(Path(spec.output) / "scores.parquet")) as append:
         append(score_batch([result]).to_pylist())
     out.print(paper_table(score_rows(result)), markup=False)
     return 0
@@ -112,6 +101,8 @@ def interpreter(given: str | None) -> str:
     Raises:
         UsageError: none is named, and this one has no lm-eval.
     """
+    from mathcode_assets.evaluation.process import PYTHON_VARIABLE
+
     named = given or os.environ.get(PYTHON_VARIABLE)
     if named:
         if not Path(named).is_file():
@@ -123,12 +114,3 @@ def interpreter(given: str | None) -> str:
             f"or {PYTHON_VARIABLE}"
         )
     return sys.executable
-
-
-def worker_environment() -> dict[str, str]:
-    """This environment, with this package where the worker's interpreter finds it."""
-    import mathcode_assets
-
-    package = str(Path(mathcode_assets.__file__).resolve().parents[1])
-    before = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": package if not before else f"{package}{os.pathsep}{before}"}

@@ -22,7 +22,7 @@ from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import CLEAN, FIELD_DOC_KEY, KEPT, NEAR, QUARANTINE
 from mathcode_assets.storage.lake import WHOLE, Table
-from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe
+from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
 OWNER = "team:corpus"
 # Steps that share something scarce, by how their keys begin. Without limits (a laptop) the names mean nothing;
@@ -143,7 +143,7 @@ class LakeAsset:
         """Make the partition, or find that it is current."""
         table = workspace.lake.table(self.key, partition)
         build = self.build(workspace, partition)
-        if _is_current(workspace, table, build) and _is_whole(table):
+        if _is_current(workspace, table, build) and table.is_intact():
             return Published(manifest=table.manifest(), reused=True)
         if isinstance(build, FolderBuild):
             with workspace.work_folder() as folder:
@@ -298,15 +298,6 @@ def _is_current(workspace: Workspace, table: Table, build: Build) -> bool:
     """Published by the same recipe, with everything that its step publishes besides."""
     others = build.expected if isinstance(build, FolderBuild) else ()
     return workspace.lake.is_current(table, build.recipe) and all(other.find_manifest() for other in others)
-
-
-def _is_whole(table: Table) -> bool:
-    """Whether the files are what the manifest says; what is damaged is made again, not reused."""
-    try:
-        table.verify()
-    except ManifestError:
-        return False
-    return True
 
 
 def _materialization(table: Table) -> dg.AssetMaterialization:

@@ -33,7 +33,7 @@ class EvaluationFailed(RuntimeError):
     """The worker ended without a result; the message holds the last lines it wrote."""
 
 
-def run_worker(spec: EvaluationSpec, *, python: str = "") -> dict[str, Any]:
+def run_worker(spec: EvaluationSpec, *, python: str = "", is_shown: bool = False) -> dict[str, Any]:
     """Evaluate in a process of its own; the content of its result.json.
 
     The specification and all the worker writes are in the specification's `output`. However this call ends, also by
@@ -42,6 +42,7 @@ def run_worker(spec: EvaluationSpec, *, python: str = "") -> dict[str, Any]:
     Args:
         spec: with absolute paths.
         python: interpreter; by default that of MATHCODE_EVALUATION_PYTHON, else this one.
+        is_shown: what the worker writes goes where this process writes, and not to a file.
 
     Raises:
         EvaluationFailed: the worker ended with another status than 0, or without a result.
@@ -58,8 +59,8 @@ def run_worker(spec: EvaluationSpec, *, python: str = "") -> dict[str, Any]:
             process = subprocess.Popen(
                 [interpreter, "-m", WORKER_MODULE, str(spec_file)],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                stdout=None if is_shown else log,
+                stderr=None if is_shown else subprocess.STDOUT,
                 env=worker_environment(),
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
@@ -72,7 +73,8 @@ def run_worker(spec: EvaluationSpec, *, python: str = "") -> dict[str, Any]:
             end_group(process)
     result_file = output / RESULT_FILE
     if status != 0 or not result_file.is_file():
-        raise EvaluationFailed(f"the evaluation ended with status {status}:\n{last_lines(log_file)}")
+        said = " what it said stands above" if is_shown else f"\n{last_lines(log_file)}"
+        raise EvaluationFailed(f"the evaluation ended with status {status}:{said}")
     return json.loads(result_file.read_text(encoding="utf-8"))
 
 

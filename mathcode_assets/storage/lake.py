@@ -121,6 +121,18 @@ class Table:
                 if file_sha256(local) != published.sha256:
                     raise ManifestError(f"{location.uri} differs from its manifest")
 
+    def is_intact(self) -> bool:
+        """Whether `verify` finds nothing: what is damaged is made again, not reused.
+
+        Raises:
+            NotPublished: nothing is published here.
+        """
+        try:
+            self.verify()
+        except ManifestError:
+            return False
+        return True
+
 
 class Lake:
     """All tables and artifacts under one root, local or on an object store.

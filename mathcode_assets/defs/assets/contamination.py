@@ -213,17 +213,9 @@ def scanned_parts(table: Table, recipe: Recipe | None = None) -> dict[str, str]:
         same = (found.code_version, digest(found.config), before) == (
             recipe.code_version, digest(recipe.config), inputs,
         )  # fmt: skip
-        if not same or not _is_whole(table):
+        if not same or not table.is_intact():
             return {}
     return {key.removeprefix(PART): version for key, version in found.inputs.items() if key.startswith(PART)}
-
-
-def _is_whole(table: Table) -> bool:
-    try:
-        table.verify()
-    except ManifestError:
-        return False
-    return True
 
 
 def _preview(component: ComponentTable) -> Callable[[Workspace, Table], dict[str, Any]]:
