@@ -147,6 +147,16 @@ CONTAMINATION_ATTRIBUTES = _schema(
     ],
 )
 
+CORPUS_NGRAMS = _schema(
+    "corpus_ngrams/1",
+    [
+        _field("first_row", pa.int64(), "row of the segment's first document in the table of documents"),
+        _field("n_rows", pa.int32(), "documents of the segment"),
+        _field("counts", pa.large_binary(), "entries of each bucket, uint16, little-endian"),
+        _field("entries", pa.large_binary(), "number of the document in the segment << 4 | four bits, uint16, by bucket"),
+    ],
+)
+
 COMPLETION = _schema(
     "completion/1",
     [
@@ -373,6 +383,7 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     FINGERPRINT,
     DUPLICATE_ATTRIBUTES,
     CONTAMINATION_ATTRIBUTES,
+    CORPUS_NGRAMS,
     COMPLETION,
     COMPUTATION,
     VERIFIED_COMPUTATION,

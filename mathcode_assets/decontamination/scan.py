@@ -101,6 +101,14 @@ def strongest_first(matches: Iterable[MatchRow]) -> list[MatchRow]:
     return sorted(matches, key=lambda m: (_RANK[m["verdict"]], -float(m["score"]), m["benchmark"], m["question_index"]))
 
 
+def text_of(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of a batch's texts, and where in them each text begins."""
+    text = batch.column("text").cast(pa.large_string())
+    offsets = np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, text.offset * 8)
+    data = text.buffers()[2]
+    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8), offsets
+
+
 class Scanner:
     """The index in the form the kernels want, and the scratch arrays they share between documents."""
 
@@ -126,10 +134,7 @@ class Scanner:
         """Matches of the rows of a batch that have any, strongest first."""
         if not batch.num_rows or not len(self.index):
             return {}
-        text = batch.column("text").cast(pa.large_string())
-        offsets = np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, text.offset * 8)
-        data = text.buffers()[2]
-        buffer = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+        buffer, offsets = text_of(batch)
         found: dict[int, list[MatchRow]] = {}
         for row, items in self.candidates(buffer, offsets).items():
             matches = self.matches(items, buffer[offsets[row] : offsets[row + 1]])
