@@ -152,8 +152,9 @@ CORPUS_NGRAMS = _schema(
     [
         _field("first_row", pa.int64(), "row of the segment's first document in the table of documents"),
         _field("n_rows", pa.int32(), "documents of the segment"),
-        _field("counts", pa.large_binary(), "entries of each bucket, uint16, little-endian"),
-        _field("entries", pa.large_binary(), "number of the document in the segment << 4 | four bits, uint16, by bucket"),
+        _field("pieces", pa.large_binary(), "document of each piece, from 0 in the segment; uint16, little-endian"),
+        _field("counts", pa.large_binary(), "entries of each bucket; uint16, little-endian"),
+        _field("entries", pa.large_binary(), "piece << 2 | two bits of the key, bucket after bucket; uint16"),
     ],
 )
 

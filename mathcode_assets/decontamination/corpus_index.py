@@ -1,8 +1,8 @@
 """A stored index of the corpus: which documents may hold a new benchmark, told without reading them.
 
 Reading, normalising and hashing the text is what a re-scan for a few new questions spends its time on. The index
-keeps what the text is hashed to: for every document the set of its windows of three tokens, as 16 bits each. An n-gram of
-five tokens can be in a document only if its three windows are, so the share of an item's n-grams that a document
+keeps what the text is hashed to: for every few pages the set of their windows of three tokens, as 16 bits each. An n-gram
+of five tokens can be there only if its three windows are, so the share of an item's n-grams that a document
 may hold has an upper bound, and a document below `DecontaminationConfig.candidate_share` for every item is one the scan
 would find nothing in. The others, a few more than the scan's own candidates, are read and scanned as ever.
 
@@ -26,8 +26,8 @@ from mathcode_assets.records import CORPUS_NGRAMS
 from mathcode_assets.text.ngrams import EXACT_SALT, gram_hashes, masked
 from mathcode_assets.text.tables import tables
 
-SEGMENT_KEYS = 1 << 22  # a segment is closed by the document that reaches so many: about 25 MB of text
-BUCKET_KEYS_BITS = 3  # eight to sixteen keys a bucket: fewer make false candidates rarer, and buckets more
+SEGMENT_KEYS = 1 << 23  # a segment is closed by the document that reaches so many: about 50 MB of text
+BUCKET_KEYS_BITS = 1  # two to four keys a bucket: fewer make false candidates rarer, and counts of buckets more
 # The scan adds the shares of an item in the order of the text and as float32, here they are added in the item's.
 _ROUNDING = 1e-4
 
@@ -76,25 +76,29 @@ class _Segment:
     """The keys of the segment being made."""
 
     def __init__(self) -> None:
-        self.keys = np.empty(2 * SEGMENT_KEYS, np.uint64)
-        self.first_row = self.n_rows = self.used = 0
+        self.keys = np.empty(SEGMENT_KEYS, np.uint64)
+        self.row_of_piece = np.empty(kernels.MAX_PIECES, np.uint16)
+        self.first_row = self.n_rows = self.n_pieces = self.used = 0
 
     def add(self, buffer: np.ndarray, offsets: np.ndarray) -> int:
         """Add documents until the segment is full; how many were added."""
-        added = 0
-        while added < len(offsets) - 1 and self.used < SEGMENT_KEYS and self.n_rows < kernels.MAX_DOCUMENTS:
-            self.make_room(int(offsets[added + 1] - offsets[added]))
-            self.used, done = kernels.add_documents(
-                buffer, offsets[added:], tables(), self.n_rows, SEGMENT_KEYS, self.keys, self.used
-            )
-            self.n_rows, added = self.n_rows + done, added + done
+        before = self.n_rows
+        while (added := self.n_rows - before) < len(offsets) - 1 and self.used < SEGMENT_KEYS:
+            n_bytes = int(offsets[added + 1] - offsets[added])
+            if self.n_pieces + kernels.piece_bytes(n_bytes)[1] > kernels.MAX_PIECES:
+                break
+            self.make_room(n_bytes)
+            self.used, self.n_rows, self.n_pieces = kernels.add_documents(
+                buffer, offsets[added:], tables(), self.n_rows, self.n_pieces, SEGMENT_KEYS, self.keys, self.used,
+                self.row_of_piece,
+            )  # fmt: skip
         return added
 
     def make_room(self, n_bytes: int) -> None:
         """For the keys of a document of so many bytes. What is not written to takes no memory."""
-        wanted = self.used + kernels.KEYS_PER_BYTE * n_bytes
+        wanted = self.used + kernels.room_for(n_bytes)
         if wanted > len(self.keys):
-            grown = np.empty(wanted, np.uint64)
+            grown = np.empty(max(wanted, 2 * SEGMENT_KEYS), np.uint64)
             grown[: self.used] = self.keys[: self.used]
             self.keys = grown
 
@@ -102,12 +106,13 @@ class _Segment:
         """The segment as a row; the next one begins."""
         bits = max(1, self.used.bit_length() - 1 - BUCKET_KEYS_BITS)
         counts, entries = kernels.pack(self.keys[: self.used], bits)
-        values = [self.first_row, self.n_rows, counts.astype("<u2").tobytes(), entries.astype("<u2").tobytes()]
-        self.first_row, self.n_rows, self.used = self.first_row + self.n_rows, 0, 0
+        arrays = (self.row_of_piece[: self.n_pieces], counts, entries)
+        values = [self.first_row, self.n_rows, *(array.astype("<u2").tobytes() for array in arrays)]
+        self.first_row, self.n_rows, self.n_pieces, self.used = self.first_row + self.n_rows, 0, 0, 0
         if len(self.keys) > 2 * SEGMENT_KEYS:  # a very long document's
-            self.keys = np.empty(2 * SEGMENT_KEYS, np.uint64)
-        arrays = [pa.array([value], field.type) for value, field in zip(values, CORPUS_NGRAMS, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=CORPUS_NGRAMS)
+            self.keys = np.empty(SEGMENT_KEYS, np.uint64)
+        columns = [pa.array([value], field.type) for value, field in zip(values, CORPUS_NGRAMS, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=CORPUS_NGRAMS)
 
 
 def candidate_rows(
@@ -124,13 +129,16 @@ def candidate_rows(
     lookup = lookup_of(index)
     found = [np.zeros(0, np.int64)]
     for batch in segments:
-        for segment in batch.to_pylist():
-            counts, entries = (np.frombuffer(segment[name], "<u2") for name in ("counts", "entries"))
+        for segment in range(batch.num_rows):
+            first, n_rows = (batch.column(name)[segment].as_py() for name in ("first_row", "n_rows"))
+            counts, entries, row_of_piece = (
+                np.frombuffer(batch.column(name)[segment].as_buffer(), "<u2") for name in ("counts", "entries", "pieces")
+            )
             rows = kernels.documents_with_share(
-                counts, entries, segment["n_rows"], lookup.queries, lookup.windows, lookup.item_first, lookup.grams,
-                lookup.shares, least,
+                counts, entries, row_of_piece, n_rows, lookup.queries, lookup.windows, lookup.item_first,
+                lookup.grams, lookup.shares, least,
             )  # fmt: skip
-            found.append(segment["first_row"] + np.flatnonzero(rows))
+            found.append(first + np.flatnonzero(rows))
     return np.concatenate(found)
 
 

@@ -97,9 +97,9 @@ def test_where_a_segment_ends_does_not_matter(monkeypatch, keys):
 
 
 def test_a_segment_has_as_many_documents_as_an_entry_can_number():
-    texts = ["one or two words more"] * (corpus_kernels.MAX_DOCUMENTS + 3) + [ORCHARD]
+    texts = ["one or two words more"] * (corpus_kernels.MAX_PIECES + 3) + [ORCHARD]
     segments = list(index_documents(documents(texts, 1000)))
-    assert [s.column("n_rows")[0].as_py() for s in segments] == [corpus_kernels.MAX_DOCUMENTS, 4]
+    assert [s.column("n_rows")[0].as_py() for s in segments] == [corpus_kernels.MAX_PIECES, 4]
     assert candidate_rows(segments, index_of(ROWS)).tolist() == [len(texts) - 1]
 
 
@@ -117,11 +117,35 @@ def test_entries_of_a_bucket_ascend_and_stand_there_once():
     number = np.sort(rng.integers(0, 40, 5000)).astype(np.uint64)
     keys = rng.integers(0, 1 << 12, 5000, np.uint64) << np.uint64(52) | number  # many alike
     counts, entries = corpus_kernels.pack(keys, 9)
-    assert counts.sum() == len(entries) == len(np.unique(keys >> np.uint64(51) << np.uint64(12) | number))
+    assert counts.sum() == len(entries) == len(np.unique(keys >> np.uint64(53) << np.uint64(12) | number))
     rest = 0
     for count in counts.tolist():
         assert (np.diff(entries[rest : rest + count].astype(int)) > 0).all()
         rest += count
+
+
+def test_an_n_gram_across_the_border_of_two_pieces_is_found(monkeypatch):
+    """Wherever the question stands in a long document, and also where single words are longer than a piece."""
+    index = index_of([row("b", 0, "amber beetle cedar dune ember")])
+    size = corpus_kernels.PIECE_BYTES
+    texts = [f"{'lamp ' * (size // 5 - 8)}{'oil ' * k}amber beetle cedar dune ember {host(20)}" for k in range(14)]
+    texts.append(" ".join(word * size for word in ("amber", "beetle", "cedar", "dune", "ember", "fjord")))
+    assert candidates(texts, index) == list(range(14))
+    long_words = index_of([row("b", 0, texts[-1])])
+    assert candidates(texts, long_words) == [14]
+
+
+def test_windows_far_from_each_other_are_no_n_gram():
+    index = index_of([row("b", 0, "amber beetle cedar dune ember")])
+    apart = f"amber beetle cedar. {host(60)} beetle cedar dune. {host(60)} cedar dune ember."
+    near = f"amber beetle cedar. {host(1)} beetle cedar dune. {host(1)} cedar dune ember."
+    assert candidates([apart, near], index) == [1]  # read in vain
+
+
+def test_a_very_long_document_has_longer_pieces():
+    length, most = corpus_kernels.piece_bytes(400_000_000)
+    assert length > corpus_kernels.PIECE_BYTES and most < corpus_kernels.MAX_PIECES
+    assert corpus_kernels.piece_bytes(0) == (corpus_kernels.PIECE_BYTES, 1)
 
 
 def test_few_documents_are_read_in_vain():
