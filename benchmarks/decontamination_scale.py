@@ -16,14 +16,16 @@ so): that is how the scans from before are made.
 from __future__ import annotations
 
 import argparse
-import random
+import itertools
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.decontamination import document_batches, items_of
@@ -56,45 +58,47 @@ def main() -> None:
         if arguments.command == "scan":
             _print_scan(index, files, Path(folder))
         else:
-            _print_add(index, arguments.new, files, Path(folder))
+            _print_add(index, arguments.new, files, Path(folder), not arguments.skip_reading)
 
 
 def make_corpus(places: list[Path], folder: Path, size: int) -> None:
     """Files of about 250 MB of text, until there is enough."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = [text for batch in document_batches(places) for text in batch["text"].to_pylist()]
+    split = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
+    words, borders = split.values, split.offsets.to_numpy()
+    sizes = np.array([len(text.encode()) for text in texts])
     written = number = 0
     while written < size:
-        rng = random.Random(number)
-        order = rng.sample(range(len(texts)), len(texts))
-        words = [word for k in order[:2000] for word in texts[k].split(" ")]
-        path, filled = folder / f"part-{number:04d}.parquet", 0
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-            rows: list[tuple[str, str]] = []
-            held = 0
-            for k in order * 2:
-                text = _resampled(texts[k], words, rng)
-                rows.append((f"{number}-{k}", text))
-                held += len(text.encode())
-                if held >= ROW_GROUP_BYTES:
-                    writer.write_table(
-                        pa.Table.from_arrays(
-                            [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)],
-                            schema=SCHEMA,
-                        )
-                    )
-                    filled, held, rows = filled + held, 0, []
+        rng = np.random.default_rng(number)
+        order = np.tile(rng.permutation(len(texts)), FILE_BYTES // int(sizes.sum()) + 1)
+        drawn = np.concatenate([np.arange(borders[k], borders[k + 1]) for k in order[:2000]])
+        group = np.cumsum(sizes[order]) // ROW_GROUP_BYTES
+        filled = 0
+        with pq.ParquetWriter(folder / f"part-{number:04d}.parquet", SCHEMA, compression="zstd") as writer:
+            for first, last in itertools.pairwise(np.searchsorted(group, np.arange(group[-1] + 1))):
+                some = order[first:last]
+                table = _resampled(words, borders, some, drawn, rng)
+                names = [f"{number}-{first + place}-{k}" for place, k in enumerate(some)]
+                writer.write_table(pa.Table.from_arrays([pa.array(names), table], schema=SCHEMA))
+                filled += table.nbytes
                 if filled >= FILE_BYTES or written + filled >= size:
                     break
         written, number = written + filled, number + 1
         print(f"{written / 1e9:.2f} GB", flush=True)
 
 
-def _resampled(text: str, words: list[str], rng: random.Random) -> str:
-    parts = text.split(" ")
-    n = len(words)
-    uniform = rng.random
-    return " ".join(words[int(uniform() * n)] if uniform() < RESAMPLED else part for part in parts)
+def _resampled(
+    words: pa.Array, borders: np.ndarray, some: np.ndarray, drawn: np.ndarray, rng: np.random.Generator
+) -> pa.Array:
+    """Some of the texts with words drawn anew; ``words`` between ``borders`` are those of all of them."""
+    own = [np.arange(borders[k], borders[k + 1]) for k in some]
+    place = np.concatenate(own)
+    change = rng.random(len(place)) < RESAMPLED
+    place[change] = drawn[rng.integers(0, len(drawn), int(change.sum()))]
+    offsets = np.concatenate([[0], np.cumsum([len(k) for k in own])])
+    texts = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words.take(pa.array(place)))
+    return pc.binary_join(texts, pa.scalar(" ", pa.large_string()))
 
 
 def _arguments() -> argparse.Namespace:
@@ -108,6 +112,7 @@ def _arguments() -> argparse.Namespace:
         command.add_argument("--corpus", type=Path, required=True)
         command.add_argument("--benchmarks", type=Path, required=True)
         command.add_argument("--new", nargs="+", default=["gsm8k"], help="benchmarks, each of which is added")
+        command.add_argument("--skip-reading", action="store_true", help="do not add them by reading all texts as well")
     for command in commands.choices.values():
         command.add_argument("--gigabytes", type=float, default=1.0, help="of text")
     return parser.parse_args()
@@ -163,7 +168,7 @@ def _print_scan(index: BenchmarkIndex, files: list[Path], folder: Path) -> None:
     )
 
 
-def _print_add(index: BenchmarkIndex, new: list[str], files: list[Path], folder: Path) -> None:
+def _print_add(index: BenchmarkIndex, new: list[str], files: list[Path], folder: Path, by_reading: bool) -> None:
     first = next(_documents(files[0]))
     list(scan_documents([first], index))
     candidate_rows(index_documents([first]), index)
@@ -183,12 +188,14 @@ def _print_add(index: BenchmarkIndex, new: list[str], files: list[Path], folder:
         flush=True,
     )
     for name in new:
-        _print_one(index, name, files, folder, full)
+        _print_one(index, name, files, folder, full, by_reading)
     last = _timed(lambda path: scan_documents(_documents(path), index), files[-1:], folder / "last")
     print(f"one file more ({_bytes(files[-1]) / size:.3f} of the text): {last:.1f} CPU-s, {last / full:.3f} of a scan")
 
 
-def _print_one(index: BenchmarkIndex, new: str, files: list[Path], folder: Path, full: float) -> None:
+def _print_one(
+    index: BenchmarkIndex, new: str, files: list[Path], folder: Path, full: float, by_reading: bool
+) -> None:
     """A benchmark is added: with the stored index, and by reading all texts."""
     old = index.select(index.parts.keys() - {new})
     changes = difference(old.parts, index.parts)
@@ -209,23 +216,26 @@ def _print_one(index: BenchmarkIndex, new: str, files: list[Path], folder: Path,
         nonlocal n_read, lookup_seconds
         start = time.process_time()
         file_sha256(folder / "ngrams" / path.name)  # as the lake sees whether it is intact
-        rows = candidate_rows(read_batches(folder / "ngrams" / path.name), index.select(changes.new))
+        own = index.select(changes.new)
+        rows = candidate_rows(read_batches(folder / "ngrams" / path.name), own)
         lookup_seconds += time.process_time() - start
         n_read += len(rows)
         texts = read_rows(path, rows, columns=["doc_id", "text"])
-        return rescan_candidates(_documents(path, ("doc_id",)), texts, held("old", path), index, changes.kept)
+        return rescan_candidates(_documents(path, ("doc_id",)), texts, held("old", path), own, changes.kept)
 
     taken_away = _timed(before, files, folder / "old")
-    added = _timed(by_index, files, folder / "added")
-    read = _timed(by_text, files, folder / "read")
-    for of in ("added", "read"):
+    seconds = {"added": _timed(by_index, files, folder / "added")}
+    if by_reading:
+        seconds["read"] = _timed(by_text, files, folder / "read")
+    for of in seconds:
         if any(file_sha256(folder / of / p.name) != file_sha256(folder / "full" / p.name) for p in files):
             raise SystemExit(f"{new}: the result is not that of a full scan ({of})")
     n_documents = sum(pq.ParquetFile(path).metadata.num_rows for path in files)
+    reading = f"; reading all texts {seconds['read'] / full:.3f}" if by_reading else ""
     print(
-        f"{new}, {len(index) - len(old)} questions: {added:.2f} CPU-s, {added / full:.3f} of a full scan (lookup "
-        f"{lookup_seconds / full:.3f}), {n_read} documents read, {n_read / n_documents:.4f}; reading all texts "
-        f"{read / full:.3f}; taken away {taken_away / full:.3f}; files identical; peak so far {_peak()}",
+        f"{new}, {len(index) - len(old)} questions: {seconds['added']:.2f} CPU-s, {seconds['added'] / full:.3f} of a "
+        f"full scan (lookup {lookup_seconds / full:.3f}), {n_read} documents read, {n_read / n_documents:.4f}{reading}; "
+        f"taken away {taken_away / full:.3f}; files identical; peak so far {_peak()}",
         flush=True,
     )
 

@@ -27,7 +27,8 @@ from mathcode_assets.text.ngrams import EXACT_SALT, gram_hashes, masked
 from mathcode_assets.text.tables import tables
 
 SEGMENT_KEYS = 1 << 23  # a segment is closed by the document that reaches so many: about 50 MB of text
-BUCKET_KEYS_BITS = 1  # two to four keys a bucket: fewer make false candidates rarer, and counts of buckets more
+BUCKET_KEYS_BITS = 2  # four to eight keys a bucket: fewer make false candidates rarer, and counts of buckets more
+_LEAST_BITS = 12  # of a bucket, in small segments
 # The scan adds the shares of an item in the order of the text and as float32, here they are added in the item's.
 _ROUNDING = 1e-4
 
@@ -104,7 +105,7 @@ class _Segment:
 
     def closed(self) -> pa.RecordBatch:
         """The segment as a row; the next one begins."""
-        bits = max(1, self.used.bit_length() - 1 - BUCKET_KEYS_BITS)
+        bits = max(_LEAST_BITS, self.used.bit_length() - 1 - BUCKET_KEYS_BITS)
         counts, entries = kernels.pack(self.keys[: self.used], bits)
         arrays = (self.row_of_piece[: self.n_pieces], counts, entries)
         values = [self.first_row, self.n_rows, *(array.astype("<u2").tobytes() for array in arrays)]

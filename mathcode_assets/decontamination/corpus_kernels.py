@@ -21,6 +21,7 @@ PIECE_BITS = 14  # an entry is 16 bits
 MAX_PIECES = (1 << PIECE_BITS) - 1  # of a segment; one fewer than would fit, so that counts fit 16 bits, too
 PIECE_BYTES = 6144
 _MOST_PIECES = 8000  # of one document, which has longer pieces then
+_PART_BITS = 8
 _SHARED = GRAM - SHORT_GRAM  # windows at the head of a piece that the piece before holds, too
 _KEYS_PER_BYTE = 2  # at most: a token has a byte or more, and ends no window but with two keys
 
@@ -93,34 +94,63 @@ def pack(keys, bits):
 
     Within a bucket entries ascend, and each stands there once. No key is more than one piece behind one before it.
     """
-    shift = uint64(64 - bits)
-    first = np.zeros((1 << bits) + 1, np.int64)
-    for k in range(len(keys)):
-        first[np.int64(keys[k] >> shift) + 1] += 1
-    for bucket in range(1 << bits):
-        first[bucket + 1] += first[bucket]
-    entries, filled = np.empty(len(keys), np.uint16), first[:-1].copy()
-    for k in range(len(keys)):
-        bucket = np.int64(keys[k] >> shift)
-        rest = (keys[k] >> (shift - uint64(REST_BITS))) & _REST_MASK
-        entries[filled[bucket]] = np.uint16((keys[k] & _PIECE_MASK) << uint64(REST_BITS) | rest)
-        filled[bucket] += 1
-    counts, used = np.zeros(1 << bits, np.uint16), 0
-    for bucket in range(1 << bits):
-        begin = used
-        for k in range(first[bucket], first[bucket + 1]):
-            # Pieces nearly ascend already, so an entry moves past those of its own and the next piece only.
-            entry, place = entries[k], used
-            while place > begin and entries[place - 1] > entry:
-                place -= 1
-            if place > begin and entries[place - 1] == entry:
-                continue
-            for other in range(used, place, -1):
-                entries[other] = entries[other - 1]
-            entries[place] = entry
-            used += 1
-        counts[bucket] = used - begin
+    # First by a few bits, then each part by the others: what is written at a time stays in the cache.
+    own_bits = max(0, bits - _PART_BITS)
+    parted, borders = _parted(keys, uint64(64 - bits + own_bits), 1 << (bits - own_bits))
+    shift, rest_shift = uint64(64 - bits), uint64(64 - bits - REST_BITS)
+    mask = uint64((1 << own_bits) - 1)
+    counts, entries = np.zeros(1 << bits, np.uint16), np.empty(len(keys), np.uint16)
+    first, used = np.empty((1 << own_bits) + 1, np.int64), 0
+    for part in range(len(borders) - 1):
+        own = parted[borders[part] : borders[part + 1]]
+        first[:] = 0
+        for k in range(len(own)):
+            first[np.int64((own[k] >> shift) & mask) + 1] += 1
+        for bucket in range(1 << own_bits):
+            first[bucket + 1] += first[bucket]
+        found, filled = np.empty(len(own), np.uint16), first[:-1].copy()
+        for k in range(len(own)):
+            bucket = np.int64((own[k] >> shift) & mask)
+            entry = (own[k] & _PIECE_MASK) << uint64(REST_BITS) | ((own[k] >> rest_shift) & _REST_MASK)
+            found[filled[bucket]] = np.uint16(entry)
+            filled[bucket] += 1
+        for bucket in range(1 << own_bits):
+            begin = used
+            for k in range(first[bucket], first[bucket + 1]):
+                used = _insert(entries, begin, used, found[k])
+            counts[(part << own_bits) + bucket] = used - begin
     return counts, entries[:used].copy()
+
+
+@njit(cache=True)
+def _parted(keys, shift, n):
+    """The keys by their leading bits, in the order they came, and where each part begins."""
+    borders = np.zeros(n + 1, np.int64)
+    for k in range(len(keys)):
+        borders[np.int64(keys[k] >> shift) + 1] += 1
+    for part in range(n):
+        borders[part + 1] += borders[part]
+    parted, filled = np.empty(len(keys), np.uint64), borders[:-1].copy()
+    for k in range(len(keys)):
+        part = np.int64(keys[k] >> shift)
+        parted[filled[part]] = keys[k]
+        filled[part] += 1
+    return parted, borders
+
+
+@njit(cache=True, inline="always")
+def _insert(entries, begin, used, entry):
+    """Put an entry where it belongs in an ascending stretch, unless it stands there; the end of the stretch."""
+    # Pieces nearly ascend already, so an entry moves past those of its own and the next piece only.
+    place = used
+    while place > begin and entries[place - 1] > entry:
+        place -= 1
+    if place > begin and entries[place - 1] == entry:
+        return used
+    for other in range(used, place, -1):
+        entries[other] = entries[other - 1]
+    entries[place] = entry
+    return used + 1
 
 
 @njit(cache=True)

@@ -71,18 +71,19 @@ def rescan_candidates(
     kept: Collection[str],
     config: DecontaminationConfig | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """What `rescan_documents` gives, where it is known which documents may hold one of the other benchmarks.
+    """What `rescan_documents` gives, where it is known which documents may hold one of the new benchmarks.
 
     Args:
         doc_ids: ``doc_id`` of all documents, as when they were scanned before.
         candidates: ``doc_id`` and ``text`` of the documents that `corpus_index.candidate_rows` names, ascending,
             with their rows.
-        previous, index, kept, config: as there.
+        index: of the new benchmarks alone, as it was given there.
+        previous, kept, config: as in `rescan_documents`.
 
     Raises:
         NotCopartitioned: the attributes or the candidates are not those of the documents.
     """
-    scanner = Scanner(index.select(index.parts.keys() - set(kept)), config or DecontaminationConfig())
+    scanner = Scanner(index, config or DecontaminationConfig())
     rows, found = _Rows(previous), _Found(scanner, candidates)
     for batch in doc_ids:
         yield _with_held(batch.column("doc_id"), found.next(batch.column("doc_id")), rows, kept)

@@ -52,9 +52,10 @@ def picked(texts: list[str], rows: np.ndarray, size: int):
 def rescanned(texts: list[str], before: BenchmarkIndex, after: BenchmarkIndex, sizes=(100, 100)) -> list[dict]:
     kept = difference(before.parts, after.parts).kept
     previous = list(scan_documents(documents(texts, sizes[0]), before))
-    rows = candidate_rows(index_documents(documents(texts)), after.select(after.parts.keys() - kept))
+    new = after.select(after.parts.keys() - kept)
+    rows = candidate_rows(index_documents(documents(texts)), new)
     ids = [batch.select(["doc_id"]) for batch in documents(texts, sizes[1])]
-    return rows_of(rescan_candidates(ids, picked(texts, rows, sizes[0]), previous, after, kept))
+    return rows_of(rescan_candidates(ids, picked(texts, rows, sizes[0]), previous, new, kept))
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -189,12 +190,12 @@ def test_candidates_of_other_documents_are_refused(broken):
     index = index_of(MORE)
     rows = candidate_rows(index_documents(documents(TEXTS)), index)
     previous = list(scan_documents(documents(TEXTS), index_of([])))
-    texts = [TEXTS[-1], *TEXTS] if broken == "others" else TEXTS
-    found = picked(texts, rows, 3) if broken == "others" else picked(texts, rows, 3)
+    found = picked(TEXTS, rows, 3)
+    if broken == "others":
+        found = ((own, batch.set_column(0, "doc_id", pa.array(["y"] * len(own)))) for own, batch in found)
     ids = documents(TEXTS[:-1] if broken == "fewer" else TEXTS)
     with pytest.raises(NotCopartitioned):
-        wrong = ((own, batch.set_column(0, "doc_id", pa.array(["y"] * len(own)))) for own, batch in found)
-        list(rescan_candidates(ids, wrong if broken == "others" else found, previous, index, []))
+        list(rescan_candidates(ids, found, previous, index, []))
 
 
 def test_from_files_byte_for_byte(tmp_path: Path, monkeypatch):
@@ -211,12 +212,13 @@ def test_from_files_byte_for_byte(tmp_path: Path, monkeypatch):
     source = tmp_path / "documents.parquet"
     pa.parquet.write_table(pa.Table.from_batches(whole), source, row_group_size=4)
     stored = written("ngrams", index_documents(read_batches(source, columns=["text"])), CORPUS_NGRAMS)
-    rows = candidate_rows(read_batches(stored), after.select(["ferry"]))
+    new = after.select(["ferry"])
+    rows = candidate_rows(read_batches(stored), new)
     assert 0 < len(rows) < 20
     previous = list(scan_documents(read_batches(source), before))
     schema = previous[0].schema
     found = rescan_candidates(
-        read_batches(source, columns=["doc_id"]), read_rows(source, rows), previous, after, before.parts.keys()
+        read_batches(source, columns=["doc_id"]), read_rows(source, rows), previous, new, before.parts.keys()
     )
     full = scan_documents(read_batches(source), after)
     assert written("found", found, schema).read_bytes() == written("full", full, schema).read_bytes()

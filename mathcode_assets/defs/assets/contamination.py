@@ -212,12 +212,11 @@ def _rescanned(
     if not changes.new:
         yield from rescan_documents(documents.batches(columns=["doc_id"]), held, index, changes.kept, config)
     elif workspace.lake.is_current(ngrams, _ngrams_recipe(documents)) and ngrams.is_intact():
-        rows = candidate_rows(ngrams.batches(), index.select(changes.new), config)
+        new = index.select(changes.new)
+        rows = candidate_rows(ngrams.batches(), new, config)
         read["documents_read"] = len(rows)
-        yield from rescan_candidates(
-            documents.batches(columns=["doc_id"]), documents.rows(rows, columns=["doc_id", "text"]), held, index,
-            changes.kept, config,
-        )  # fmt: skip
+        texts = documents.rows(rows, columns=["doc_id", "text"])
+        yield from rescan_candidates(documents.batches(columns=["doc_id"]), texts, held, new, changes.kept, config)
     else:
         texts = documents.batches(columns=["doc_id", "text"])
         yield from rescan_documents(texts, held, index, changes.kept, config)
