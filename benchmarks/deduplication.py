@@ -17,16 +17,20 @@ Only ours works out of core, across shards, and gives the same answer whatever t
 
     python benchmarks/deduplication.py --input ../shared/data/cc_en/*.jsonl.zst --peers PEERS
 
-Without --input it makes text by seed. Peers that are not installed are left out. Times are CPU seconds of this process,
-the best of the rounds (other work on the machine only adds); run it with OMP_NUM_THREADS=1 RAYON_NUM_THREADS=1.
+Without --input it makes text by seed. Peers that are not installed are left out. Times are CPU seconds, user and system,
+of this process. The ways take turns in every round, each beginning with strings nobody has looked at yet, with nothing
+left to collect and without the collector of cycles, which only costs those that make many lists. The figures are
+medians; how many times as fast as another is told round by round. Run it with OMP_NUM_THREADS=1 RAYON_NUM_THREADS=1.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -49,58 +53,66 @@ from mathcode_assets.deduplication.texts import Shard
 SENTENCE = "let the sum of integers be prime then $x^2$ is even and a function f has limit zero at one"
 BATCH_ROWS = 500
 SLOW_PEER_DOCUMENTS = 150
+Way = Callable[[list[str]], int]  # texts to how many of them go
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--input", nargs="*", type=Path, help=".jsonl.zst files with a field `text`")
     parser.add_argument("--peers", type=Path, help="site-packages of an environment that has the peers")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     if arguments.peers:
         sys.path.append(str(arguments.peers))  # last: what is installed here comes first
-    texts = list(read_texts(arguments.input) if arguments.input else made_texts(20_000))
-    n_bytes = [len(text.encode()) for text in texts]
-    print(f"{len(texts):,} documents, {sum(n_bytes) / 1e6:.1f} MB")
-    print("near duplicates")
-    near: dict[str, Callable[[list[str]], int]] = {"mathcode": by_bands, **near_peers()}
-    for name, (found, speed) in measured(near, texts, n_bytes, arguments.rounds).items():
-        print(f"  {name:<26}{speed:8.1f} MB per CPU-s   {found:,} documents go")
-    print("exact duplicates")
-    exact: dict[str, Callable[[list[str]], int]] = {"mathcode": by_hash, "python set": by_set, "duckdb": by_duckdb}
-    answers = measured(exact, texts, n_bytes, arguments.rounds)
-    assert len({found for found, _ in answers.values()}) == 1, "they find other duplicates"
-    for name, (found, speed) in answers.items():
-        print(f"  {name:<26}{speed:8.1f} MB per CPU-s   {found:,} documents go")
+    encoded = [text.encode() for text in (read_texts(arguments.input) if arguments.input else made_texts(20_000))]
+    print(f"{len(encoded):,} documents, {sum(map(len, encoded)) / 1e6:.1f} MB, {arguments.rounds} rounds")
+    near: dict[str, Way] = {"mathcode": by_bands, **near_peers()}
+    show("near duplicates", *measured(near, encoded, arguments.rounds))
+    exact: dict[str, Way] = {"mathcode": by_hash, "python set": by_set, "duckdb": by_duckdb}
+    found, speeds = measured(exact, encoded, arguments.rounds)
+    assert len(set(found.values())) == 1, "they find other duplicates"
+    show("exact duplicates", found, speeds)
 
 
 def measured(
-    ways: dict[str, Callable[[list[str]], int]], texts: list[str], n_bytes: list[int], rounds: int
-) -> dict[str, tuple[int, float]]:
-    """(documents found, MB per CPU-second) of each way, rounds interleaved."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    found = {}
+    ways: dict[str, Way], encoded: Sequence[bytes], rounds: int
+) -> tuple[dict[str, int], dict[str, list[float]]]:
+    """(documents found, MB per CPU-second in each round) of each way, rounds interleaved."""
+    found: dict[str, int] = {}
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
-            some = texts[:SLOW_PEER_DOCUMENTS] if is_slow(name) else texts
+            some = encoded[:SLOW_PEER_DOCUMENTS] if is_slow(name) else encoded
+            texts = [text.decode() for text in some]
+            gc.collect()
+            gc.disable()
             start = time.process_time()
-            found[name] = way(some)
+            found[name] = way(texts)
+            seconds = time.process_time() - start
+            gc.enable()
             if number:  # the first round compiles and warms
-                seconds[name].append(time.process_time() - start)
-    speeds = {}
-    for name, values in seconds.items():
-        megabytes = sum(n_bytes[:SLOW_PEER_DOCUMENTS] if is_slow(name) else n_bytes) / 1e6
-        speeds[name] = found[name], megabytes / min(values)
-    return speeds
+                speeds[name].append(sum(map(len, some)) / 1e6 / seconds)
+    return found, speeds
+
+
+def show(title: str, found: dict[str, int], speeds: dict[str, list[float]]) -> None:
+    print(title)
+    ours = speeds["mathcode"]
+    for name, values in speeds.items():
+        times = statistics.median(one / other for one, other in zip(ours, values, strict=True))
+        print(
+            f"  {name:<30}{statistics.median(values):7.1f} MB per CPU-s ({min(values):.1f} to {max(values):.1f})"
+            f"   mathcode is {times:.2f} times as fast   {found[name]:,} documents go"
+        )
 
 
 def is_slow(name: str) -> bool:
     return name.startswith(("datasketch", "datatrove"))
 
 
-def near_peers() -> dict[str, Callable[[list[str]], int]]:
+def near_peers() -> dict[str, Way]:
     """The peers that are installed."""
-    ways: dict[str, Callable[[list[str]], int]] = {}
+    ways: dict[str, Way] = {}
     try:
         import rensa
 

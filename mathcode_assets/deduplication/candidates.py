@@ -15,6 +15,7 @@ from mathcode_assets.deduplication import kernel
 from mathcode_assets.deduplication.config import DeduplicationConfig
 from mathcode_assets.deduplication.exchange import KeyBuckets, keys_of
 from mathcode_assets.deduplication.fingerprints import fixed_bytes
+from mathcode_assets.deduplication.signatures import BANDS
 from mathcode_assets.deduplication.texts import Corpus
 from mathcode_assets.records import BAND_KEYS_BYTES
 
@@ -40,8 +41,8 @@ def all_pairs(corpus: Corpus, folder: Path, config: DeduplicationConfig) -> tupl
     """
     with KeyBuckets(folder) as buckets:
         for numbers, bands in _bands(corpus):
-            keys = keys_of(bands, kernel.BANDS)
-            buckets.add(keys.ravel(), np.repeat(numbers, kernel.BANDS))
+            keys = keys_of(bands, BANDS)
+            buckets.add(keys.ravel(), np.repeat(numbers, BANDS))
     pairs, crowd = _Pairs(), [np.empty(0, np.uint64)]
     for keys, numbers in buckets:
         crowded = np.zeros(len(keys), dtype=bool)
@@ -61,7 +62,7 @@ def pairs_of_new_texts(corpus: Corpus, is_new: np.ndarray, config: Deduplication
     Raises:
         Crowded: a key of a new shard is crowded: only `all_pairs` gives the pairs then.
     """
-    new_keys = [keys_of(bands, kernel.BANDS).ravel() for _, bands in _bands(corpus, np.flatnonzero(is_new))]
+    new_keys = [keys_of(bands, BANDS).ravel() for _, bands in _bands(corpus, np.flatnonzero(is_new))]
     wanted = np.unique(np.concatenate([np.empty(0, np.uint64), *new_keys]))
     if not len(wanted):
         return np.empty(0, np.uint64)

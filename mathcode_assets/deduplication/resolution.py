@@ -28,7 +28,7 @@ from mathcode_assets.deduplication.config import DeduplicationConfig
 from mathcode_assets.deduplication.texts import Corpus, Shard, read_hashes
 from mathcode_assets.deduplication.verdicts import Verdicts
 
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2  # which texts are compared follows from their signatures: one version more with each change of these
 _INDEX, _HASHES, _PAIRS, _SIMILARITIES, _CROWD = (
     "index.json",
     "hashes.npy",

@@ -41,8 +41,8 @@ from mathcode_assets.records import DUPLICATE_ATTRIBUTES, EXACT_DUPLICATE, FINGE
 from mathcode_assets.storage.lake import NotPublished, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe
 
-CODE_VERSION = "2"  # of the fingerprints
-INDEX_CODE_VERSION = "2"
+CODE_VERSION = "3"  # of the fingerprints
+INDEX_CODE_VERSION = "3"
 INDEX_KEY = "index/duplicates"
 TRANSLATED_INDEX_KEY = "index/translated_duplicates"
 PREVIOUS = "previous"
