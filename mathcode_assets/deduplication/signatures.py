@@ -144,7 +144,7 @@ def _lowest(typing_context, bits):
 
 @njit(cache=True)
 def look_composed(data, offsets, starters, out):
-    """Whether each text is certainly in NFC: all its characters are among `starters`, bool by code point of plane 0."""
+    """Whether each text is certainly in NFC: all its characters are among `starters`, bool by code point."""
     text = uint64(data.ctypes.data)
     for row in range(len(offsets) - 1):
         at, end, composed = uint64(offsets[row]), uint64(offsets[row + 1]), True
@@ -166,7 +166,11 @@ def look_composed(data, offsets, starters, out):
                 composed = starters[point | uint64(data[at + uint64(2)]) & uint64(63)]
                 at += uint64(3)
             else:
-                composed = False
+                point = (first & uint64(7)) << uint64(18) | (uint64(data[at + uint64(1)]) & uint64(63)) << uint64(12)
+                point |= (uint64(data[at + uint64(2)]) & uint64(63)) << uint64(6)
+                point |= uint64(data[at + uint64(3)]) & uint64(63)
+                composed = starters[point] if point < uint64(len(starters)) else False
+                at += uint64(4)
         out[row] = composed
 
 

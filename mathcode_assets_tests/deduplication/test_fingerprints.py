@@ -72,7 +72,9 @@ def test_words_of_code_are_names_and_marks(text: str) -> None:
 
 # Words and gaps that meet the borders of 8, 16 and 64 bytes at every place, some with white space of three bytes there.
 PIECES = st.lists(
-    st.sampled_from(["a", "bc", "d\u00e9f", "x" * 7, "y" * 8, "z" * 9, "w" * 16, "v" * 17, "u" * 70, "f(x)", "\u201cq\u201d"])
+    st.sampled_from(
+        ["a", "bc", "d\u00e9f", "x" * 7, "y" * 8, "z" * 9, "w" * 16, "v" * 17, "u" * 70, "f(x)", "\u201cq\u201d"]
+    )
     | st.sampled_from([" ", "\n\n", "\u2003", "\u00a0", " " * 61, "\t"]),
     max_size=40,
 )
