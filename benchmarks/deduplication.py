@@ -147,15 +147,19 @@ def near_peers() -> dict[str, Way]:
 
 
 def in_memory(texts: Sequence[str]) -> Shard:
-    table = pa.table({"doc_id": [str(n) for n in range(len(texts))], "text": pa.array(texts, pa.large_string())})
-    column = table["text"].chunk(0)
-    kept = list(fingerprint_documents(table.to_batches(max_chunksize=BATCH_ROWS), PROSE))
+    def documents() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(texts), BATCH_ROWS):
+            some = texts[start : start + BATCH_ROWS]
+            ids = [str(number) for number in range(start, start + len(some))]
+            yield pa.record_batch({"doc_id": ids, "text": pa.array(some, pa.large_string())})
+
+    kept = list(fingerprint_documents(documents(), PROSE))
     return Shard(
         component="texts",
         partition="all",
         version="",
         fingerprints=lambda columns: (batch.select(list(columns)) for batch in kept),
-        texts=lambda rows: [column.take(pa.array(rows))],
+        texts=lambda rows: [pa.array([texts[row] for row in rows.tolist()], pa.large_string())],
     )
 
 
