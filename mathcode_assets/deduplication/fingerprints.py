@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mathcode_assets.deduplication import signatures
+from mathcode_assets.deduplication import kernel, signatures
 from mathcode_assets.deduplication.exact import CODE, HASH_BYTES, TextKind, content_hash
 from mathcode_assets.records import BAND_KEYS_BYTES, FINGERPRINT
 
@@ -48,7 +48,7 @@ def shingle_sets(texts: pa.Array, kind: TextKind) -> Iterator[np.ndarray]:
         for start, end in itertools.pairwise(borders.astype(np.uint64)):
             _, count = signatures.fold_and_shingle(part, start, end, kind is CODE, nothing, found)
             shingles = np.sort(found[: int(count)])
-            yield shingles[np.flatnonzero(np.diff(shingles, prepend=~shingles[:1]))]
+            yield shingles[: kernel.distinct(shingles)]
 
 
 def utf8_column(texts: pa.Array, kind: TextKind) -> tuple[np.ndarray, np.ndarray]:

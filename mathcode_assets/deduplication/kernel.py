@@ -10,6 +10,8 @@ from numba import njit, uint64
 
 from mathcode_assets.deduplication.signatures import BAND_BYTES, BANDS
 
+_NO_KEY = np.uint64(0xFFFFFFFFFFFFFFFF)  # keys have 40 bits
+
 
 @njit(cache=True)
 def shared(one, other):
@@ -97,9 +99,35 @@ def decide(starts, neighbours, nearness, keeper, similarity):
 
 
 @njit(cache=True)
-def entries_seen(bands, seen):
-    """(rows, keys) of the entries whose key's lowest bits are marked in `seen`, a table of a power of two."""
-    mask = uint64(len(seen) - 1)
+def distinct(values):
+    """Move each value of an ascending array to its front once; how many there are."""
+    count = 0
+    for value in values:
+        if count == 0 or value != values[count - 1]:
+            values[count] = value
+            count += 1
+    return count
+
+
+@njit(cache=True)
+def key_table(keys):
+    """Band keys, repeated ones too, as a table for `entries_among`: at each place a key, or one there never is."""
+    size = 64
+    while size < 4 * len(keys):
+        size *= 2
+    table = np.full(size, _NO_KEY, np.uint64)
+    for key in keys:
+        place = key & uint64(size - 1)  # keys are hashes
+        while table[place] != _NO_KEY and table[place] != key:
+            place = (place + uint64(1)) & uint64(size - 1)
+        table[place] = key
+    return table
+
+
+@njit(cache=True)
+def entries_among(bands, table):
+    """(rows, keys) of the entries whose key is in a `key_table`."""
+    last = uint64(len(table) - 1)
     count = 0
     rows, keys = np.empty(bands.shape[0] * BANDS, np.int64), np.empty(bands.shape[0] * BANDS, np.uint64)
     for row in range(bands.shape[0]):
@@ -107,7 +135,11 @@ def entries_seen(bands, seen):
             key = uint64(0)
             for k in range(BAND_BYTES):
                 key |= uint64(bands[row, band * BAND_BYTES + k]) << uint64(8 * k)
-            if seen[key & mask]:
-                rows[count], keys[count] = row, key
-                count += 1
+            place = key & last
+            while table[place] != _NO_KEY:
+                if table[place] == key:
+                    rows[count], keys[count] = row, key
+                    count += 1
+                    break
+                place = (place + uint64(1)) & last
     return rows[:count], keys[:count]
