@@ -14,6 +14,7 @@ from mathcode_assets.deduplication.texts import ascending
 KEYS = st.builds(lambda low, high: high << 32 | low, st.sampled_from([0, 5, 62, 63, 2**32 - 1]), st.integers(0, 255))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 20)))
 def test_numbers_come_in_order_and_once(numbers: list[int]) -> None:
     assert ascending(np.array(numbers, np.uint64)).tolist() == sorted(set(numbers))
