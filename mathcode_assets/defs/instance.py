@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import dagster as dg
 
 from mathcode_assets.storage.lake import Lake
+from mathcode_assets.storage.leftovers import work_folder
 
 HOME_NAME = ".dagster"
 CONFIG_NAME = "dagster.yaml"
 # A laptop's settings; the repository's dagster.yaml says more, for a daemon.
 CONFIG = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+# Where SQLite's databases are, below a home.
+DATABASES = ("schedules", "history")
 
 
 def dagster_home(lake: Lake) -> Path:
@@ -28,9 +32,23 @@ def dagster_home(lake: Lake) -> Path:
 @contextmanager
 def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """The instance of a home folder, made with quiet settings where it has none."""
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / CONFIG_NAME
-    if not config.exists():
-        config.write_text(CONFIG)
+    if not (home / CONFIG_NAME).exists():
+        _make_home(home)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
+
+
+def _make_home(home: Path) -> None:
+    """Databases and settings, the settings last: a home without them is made again.
+
+    Dagster makes its databases in several steps, and goes on with half of one as if it were an old one. So they
+    are made elsewhere, and moved when they are whole.
+    """
+    with work_folder(home) as fresh:
+        (fresh / CONFIG_NAME).write_text(CONFIG)
+        with dg.DagsterInstance.from_config(str(fresh)) as instance:
+            instance.get_runs(limit=1)
+        for name in DATABASES:
+            if (fresh / name).is_dir() and not (home / name).exists():
+                shutil.move(fresh / name, home / name)
+        (fresh / CONFIG_NAME).replace(home / CONFIG_NAME)

@@ -43,7 +43,8 @@ def write_catalog(lake: Lake) -> Path | None:
         return None
     path = Path(lake.root.path) / CATALOG_NAME
     fresh = path.with_suffix(".duckdb.new")
-    fresh.unlink(missing_ok=True)
+    for left in (fresh, fresh.with_name(f"{fresh.name}.wal")):  # by a process that was killed
+        left.unlink(missing_ok=True)
     with duckdb.connect(str(fresh)) as connection:
         _create_views(connection, lake)
     fresh.replace(path)

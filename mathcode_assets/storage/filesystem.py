@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-TEMPORARY_PREFIX = ".tmp-"
+from mathcode_assets.storage.leftovers import TEMPORARY_PREFIX, process_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def staged_file(folder: Location) -> Iterator[Path]:
     """
     if folder.is_local:
         Path(folder.path).mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder.path if folder.is_local else None)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder.path if folder.is_local else process_folder())
     os.close(handle)
     path = Path(name)
     try:
