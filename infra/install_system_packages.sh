@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the sandbox needs of the system: bubblewrap (its namespace tier) and libseccomp (both tiers).
 # With --octave also GNU Octave, the second target language: some 120 packages, so not without being asked.
+# With --browser also Chromium, for `make test-browser`.
 # With --infra also what `make test-infra` runs: Node.js (AWS CDK) and PostgreSQL.
 # Without the right to install, it says so and goes on: the sandbox then runs in its Landlock tier, and
 # records that with every result; without Octave it rejects Octave's programs.
@@ -8,11 +9,13 @@ set -euo pipefail
 
 with_octave=false
 with_infra=false
+with_browser=false
 for argument in "$@"; do
   case "$argument" in
     --octave) with_octave=true ;;
     --infra) with_infra=true ;;
-    *) echo "usage: $0 [--octave] [--infra]" >&2; exit 2 ;;
+    --browser) with_browser=true ;;
+    *) echo "usage: $0 [--octave] [--infra] [--browser]" >&2; exit 2 ;;
   esac
 done
 
@@ -24,6 +27,7 @@ if $with_infra; then
   command -v node >/dev/null || missing+=(nodejs)
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=(postgresql)
 fi
+if $with_browser && ! command -v chromium >/dev/null; then missing+=(chromium); fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import OperationalError
 
+from mathcode_assets.storage.full_disk import FullDisk
 from mathcode_assets.storage.lake import Lake
 from mathcode_assets.storage.leftovers import work_folder
 
@@ -31,11 +34,21 @@ def dagster_home(lake: Lake) -> Path:
 
 @contextmanager
 def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
-    """The instance of a home folder, made with quiet settings where it has none."""
-    if not (home / CONFIG_NAME).exists():
-        _make_home(home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance
+    """The instance of a home folder, made with quiet settings where it has none.
+
+    Raises:
+        FullDisk: Dagster could not write its record.
+    """
+    try:
+        if not (home / CONFIG_NAME).exists():
+            _make_home(home)
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            yield instance
+    except OperationalError as error:
+        if "disk is full" not in str(error.orig):
+            raise
+        told = f"Dagster's record in {home}: {error.orig}; what was published stays, make room and run again"
+        raise FullDisk(errno.ENOSPC, told) from error
 
 
 def _make_home(home: Path) -> None:

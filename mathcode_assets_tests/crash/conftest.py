@@ -1,0 +1,128 @@
+"""The mini graph undisturbed, and `mathcode run` in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mathcode_assets_tests.conftest import REPOSITORY, BuiltLake, drive
+from mathcode_assets_tests.crash.doomed import Strike
+from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
+
+RUN_TIMEOUT_S = 240
+# A shard of pages, the only file of a source, a set of questions.
+REMOVED = (
+    "open_web_math/train-00001-of-00002.parquet",
+    "starcoder/python/train-00000-of-00002.parquet",
+    "synthetic/maths_college.0000.jsonl.zst",
+)
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The mini graph built once by a process that nobody disturbed."""
+
+    graph: MiniGraph
+    files: dict[str, bytes]
+    counts: dict[str, int]
+
+    @property
+    def root(self) -> Path:
+        return Path(self.graph.root)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that ended, or was ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def was_killed(self) -> bool:
+        return self.code == -signal.SIGKILL
+
+
+def run_graph(graph: MiniGraph, folder: Path, *, strike: Strike | None = None) -> tuple[Ended, dict[str, int]]:
+    """`mathcode run` in a process group of its own; the counts of its steps where nothing was to strike it.
+
+    Args:
+        graph: what to build.
+        folder: for the strike, and for the temporary files of the run.
+        strike: see `doomed`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = folder / "strike.json"
+    plan.write_text(strike.to_json() if strike else "")
+    command = [sys.executable, "-m", "mathcode_assets_tests.crash.doomed", str(plan), graph.root]
+    command += ["run", "--sources", str(graph.sources_file)]
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"}
+    environment.pop("DAGSTER_HOME", None)
+    with ended_process(command, environment, folder) as process:
+        process.wait(timeout=RUN_TIMEOUT_S)
+    ended = Ended(process.returncode, *((folder / name).read_text(errors="replace") for name in ("stdout", "stderr")))
+    return ended, json.loads(plan.read_text()) if strike is None and plan.stat().st_size else {}
+
+
+@contextmanager
+def ended_process(
+    command: list[str], environment: dict[str, str], folder: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process whose group is gone afterwards, its output in files."""
+    with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment, start_new_session=True, stdout=stdout, stderr=stderr
+        )
+        try:
+            yield process
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The mini graph built by one `mathcode run`."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    graph = write_mini_graph(folder / "graph")
+    ended, counts = run_graph(graph, folder / "run")
+    assert ended.code == 0, ended.stdout + ended.stderr
+    return Undisturbed(graph=graph, files=published(Path(graph.root)), counts=counts)
+
+
+@pytest.fixture(scope="session")
+def without_files(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> MiniGraph:
+    """The built mini graph, some of its files removed, and built again."""
+    graph = write_mini_graph(tmp_path_factory.mktemp("without") / "graph")
+    shutil.copytree(undisturbed.root, graph.root)
+    for name in REMOVED:
+        graph.source_file(name).unlink()
+    without = build(graph)
+    assert without.report.is_complete, without.report.failures
+    return graph
+
+
+@pytest.fixture
+def copied(without_files: MiniGraph, tmp_path: Path) -> MiniGraph:
+    """A copy of that, to change."""
+    shutil.copytree(without_files.folder, tmp_path / "graph")
+    return MiniGraph(folder=tmp_path / "graph", root=str(tmp_path / "graph" / "lake"))
+
+
+def build(graph: MiniGraph) -> BuiltLake:
+    """`mathcode run` in this process."""
+    return drive(graph.sources_file, Path(graph.root))
