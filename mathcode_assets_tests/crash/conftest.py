@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,9 +76,7 @@ def run_graph(graph: MiniGraph, folder: Path, *, strike: Strike | None = None) -
 
 
 @contextmanager
-def ended_process(
-    command: list[str], environment: dict[str, str], folder: Path
-) -> Iterator[subprocess.Popen[bytes]]:
+def ended_process(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process whose group is gone afterwards, its output in files."""
     with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
@@ -87,10 +85,8 @@ def ended_process(
         try:
             yield process
         finally:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
 
 

@@ -15,6 +15,7 @@ descendant too), `child` (one descendant, this process goes on).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -95,10 +96,8 @@ class Progress:
         found = descendants(os.getpid()) or found
         victim = Random(strike.seed).choice(found)
         print(f"killed child {victim} of {len(found)}", file=sys.stderr, flush=True)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def descendants(pid: int) -> list[int]:
@@ -123,10 +122,8 @@ def _strike_self(strike: Strike) -> None:
     below = descendants(os.getpid())
     if strike.victim == ALL:
         for pid in below:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
     # One system call: no handler runs in between.
     os.write(2, f"struck; below were {' '.join(map(str, below))}\n".encode())
     os.killpg(0, signal.SIGKILL)

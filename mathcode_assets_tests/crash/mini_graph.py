@@ -21,30 +21,31 @@ from mathcode_assets.sample import sample_dir
 
 FILES = (
     "open_web_math/train-00000-of-00002.parquet",
-    "open_web_math/train-00001-of-00002.parquet",
     "cc_en/cc_en.0000.jsonl.zst",
-    "cc_en/cc_en.0001.jsonl.zst",
     "cc_en/labels.parquet",
     "starcoder/python/train-00000-of-00002.parquet",
-    "starcoder/jupyter-structured-clean-dedup/train-00000-of-00001.parquet",
-    "textbooks/lecture-notes-on-linear-recurrences.pdf",
+    "starcoder/python/train-00001-of-00002.parquet",
+    "textbooks/an-introduction-to-modular-arithmetic.pdf",
     "synthetic/maths_college.0000.jsonl.zst",
     "benchmarks/sample_word_problems.jsonl",
-    "benchmarks/sample_competition.jsonl",
 )
 LEAKY_FILE = "leaky/education_college.leaky.jsonl.zst"
 SOURCES: dict[str, Any] = {
     "open_web_math": {"uri": "data/open_web_math/*.parquet", "labels": "data/cc_en/labels.parquet"},
     "cc_en": {"uri": "data/cc_en/*.jsonl.zst", "labels": "data/cc_en/labels.parquet", "licence": "CC0-1.0"},
     "starcoder_python": {"uri": "data/starcoder/python/*.parquet"},
-    "starcoder_jupyter_structured": {"uri": "data/starcoder/jupyter-structured-clean-dedup/*.parquet"},
     "textbooks": {"uri": "data/textbooks/*.pdf", "groups": 1},
     "synthetic": {"uri": "data/synthetic/*.jsonl.zst"},
 }
 SETTINGS: dict[str, Any] = {
     # A shard holds a dozen documents, among them pages with a question on purpose (see the sample's sources file).
     "checks": {"max_contaminated_share": 0.25, "max_padding_share": 1.0},
-    "self_test": {"max_false_positive_share": 0.5, "plants_per_kind": 1, "max_hosts": 8, "min_recall": {"verbatim": 0.5}},
+    "self_test": {
+        "max_false_positive_share": 0.5,
+        "plants_per_kind": 1,
+        "max_hosts": 8,
+        "min_recall": {"verbatim": 0.5},
+    },
     "classifiers": {"dim": 8, "bucket": 2_000, "min_example_passes": 2_000, "folds": 2},
     "tokenizer": {"vocab_size": 512},
     "tokenization": {"length": 256},

@@ -80,7 +80,9 @@ def test_killed_at_any_point_it_ends_with_the_same_bytes(undisturbed: Undisturbe
 def test_a_worker_that_is_killed_is_replaced(undisturbed: Undisturbed, tmp_path: Path) -> None:
     """The sandbox's workers and what they run: the run goes on, and nothing of it shows."""
     graph = write_mini_graph(tmp_path / "graph")
-    ended, _ = run_graph(graph, tmp_path / "run", strike=Strike(kind=RECORDS, after=1, delay_s=0.8, victim=CHILD, seed=SEED))
+    ended, _ = run_graph(
+        graph, tmp_path / "run", strike=Strike(kind=RECORDS, after=1, delay_s=0.8, victim=CHILD, seed=SEED)
+    )
     assert "killed child" in ended.stderr, ended.stderr
     if ended.code:  # what was in that worker may have failed; then the next run makes it
         ended, _ = run_graph(graph, tmp_path / "run")
