@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from mathcode_assets_tests.conftest import REPOSITORY, BuiltLake, drive
 from mathcode_assets_tests.crash.doomed import Strike
 from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
 
-RUN_TIMEOUT_S = 240
+RUN_TIMEOUT_S = 900
+MEMORY_BYTES = 1 << 30
 # A shard of pages, the only file of a source, a set of questions.
 REMOVED = (
     "open_web_math/train-00001-of-00002.parquet",
@@ -91,9 +93,26 @@ def ended_process(command: list[str], environment: dict[str, str], folder: Path)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Path]]:
+    """New folders; in memory where there is room: SIGKILL loses nothing of either, and fsync takes time on a disk."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < MEMORY_BYTES:
+        yield lambda: tmp_path_factory.mktemp("crash")
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="crash-tests-") as folder:
+        yield lambda: Path(tempfile.mkdtemp(dir=folder))
+
+
+@pytest.fixture
+def place(places: Callable[[], Path]) -> Path:
+    """A new folder."""
+    return places()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(places: Callable[[], Path]) -> Undisturbed:
     """The mini graph built by one `mathcode run`."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+    folder = places()
     graph = write_mini_graph(folder / "graph")
     ended, counts = run_graph(graph, folder / "run")
     assert ended.code == 0, ended.stdout + ended.stderr
@@ -101,9 +120,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 
 @pytest.fixture(scope="session")
-def without_files(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> MiniGraph:
+def without_files(undisturbed: Undisturbed, places: Callable[[], Path]) -> MiniGraph:
     """The built mini graph, some of its files removed, and built again."""
-    graph = write_mini_graph(tmp_path_factory.mktemp("without") / "graph")
+    graph = write_mini_graph(places() / "graph")
     shutil.copytree(undisturbed.root, graph.root)
     for name in REMOVED:
         graph.source_file(name).unlink()
@@ -113,10 +132,10 @@ def without_files(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def copied(without_files: MiniGraph, tmp_path: Path) -> MiniGraph:
+def copied(without_files: MiniGraph, place: Path) -> MiniGraph:
     """A copy of that, to change."""
-    shutil.copytree(without_files.folder, tmp_path / "graph")
-    return MiniGraph(folder=tmp_path / "graph", root=str(tmp_path / "graph" / "lake"))
+    shutil.copytree(without_files.folder, place / "graph")
+    return MiniGraph(folder=place / "graph", root=str(place / "graph" / "lake"))
 
 
 def build(graph: MiniGraph) -> BuiltLake:

@@ -73,10 +73,10 @@ class Progress:
         path = arguments[0]
         if not isinstance(path, str | bytes | os.PathLike) or not os.fsdecode(path).startswith(self._root):
             return
-        if kind == FILES and "/.dagster/" in os.fsdecode(path):
+        if kind == FILES and "/.dagster" in os.fsdecode(path):
             return
         self.counts[kind] += 1
-        if kind == FILES and self.counts[FILES] == 1:
+        if event == "open" and not self.records_before_files:
             self.records_before_files = self.counts[RECORDS]
         strike = self._strike
         if strike and not self._is_struck and kind == strike.kind and self.counts[kind] >= strike.after:

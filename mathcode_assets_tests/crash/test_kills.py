@@ -30,9 +30,10 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
 N_KILLS = int(os.environ.get("MATHCODE_KILLS", "10"))
 SEED = int(os.environ.get("MATHCODE_KILL_SEED", "20"))
-KILLS_IN_A_CHAIN = 5
-# What is made before a kill stays made, so a chain costs little more than one run; its lives are this long.
-SHARE_OF_A_LIFE = 0.3
+# What is made before a kill stays made, so a chain of kills costs little more than one run, and many starts.
+KILLS_IN_A_CHAIN = max(5, N_KILLS // 4)
+# Of all the steps, the longest life in a chain: on average, a chain gets most of the way.
+LONGEST_LIFE = 1.6 / (KILLS_IN_A_CHAIN + 1)
 MAX_DELAY_S = 0.05
 GONE_S = 20.0
 
@@ -44,21 +45,21 @@ def strikes(counts: dict[str, int], seed: int) -> Iterator[Strike]:
     while True:
         kind = random.choice([FILES, FILES, RECORDS])
         if kind == FILES:
-            after = random.randint(1, int(counts[FILES] * SHARE_OF_A_LIFE))
+            after = random.randint(1, int(counts[FILES] * LONGEST_LIFE))
         elif random.random() < 0.3:
             after = random.randint(1, start)  # while the instance is made, and the sources are observed
         else:
-            after = start + random.randint(1, int((counts[RECORDS] - start) * SHARE_OF_A_LIFE))
+            after = start + random.randint(1, int((counts[RECORDS] - start) * LONGEST_LIFE))
         delay = 0.0 if random.random() < 0.5 else random.uniform(0.0, MAX_DELAY_S)
         yield Strike(kind=kind, after=after, delay_s=delay, victim=random.choice([GROUP, ALL]))
 
 
-def test_killed_at_any_point_it_ends_with_the_same_bytes(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_killed_at_any_point_it_ends_with_the_same_bytes(undisturbed: Undisturbed, place: Path) -> None:
     n_killed = n_chain = 0
     chosen = strikes(undisturbed.counts, SEED)
     while n_killed < N_KILLS:
         n_chain += 1
-        folder = tmp_path / f"chain-{n_chain}"
+        folder = place / f"chain-{n_chain}"
         graph = write_mini_graph(folder / "graph")
         told: list[str] = []
         for _ in range(min(KILLS_IN_A_CHAIN, N_KILLS - n_killed)):
@@ -77,17 +78,17 @@ def test_killed_at_any_point_it_ends_with_the_same_bytes(undisturbed: Undisturbe
         check_undisturbed(graph, folder / "run", undisturbed, "\n".join(told))
 
 
-def test_a_worker_that_is_killed_is_replaced(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_replaced(undisturbed: Undisturbed, place: Path) -> None:
     """The sandbox's workers and what they run: the run goes on, and nothing of it shows."""
-    graph = write_mini_graph(tmp_path / "graph")
+    graph = write_mini_graph(place / "graph")
     ended, _ = run_graph(
-        graph, tmp_path / "run", strike=Strike(kind=RECORDS, after=1, delay_s=0.8, victim=CHILD, seed=SEED)
+        graph, place / "run", strike=Strike(kind=RECORDS, after=1, delay_s=0.8, victim=CHILD, seed=SEED)
     )
     assert "killed child" in ended.stderr, ended.stderr
     if ended.code:  # what was in that worker may have failed; then the next run makes it
-        ended, _ = run_graph(graph, tmp_path / "run")
+        ended, _ = run_graph(graph, place / "run")
     assert ended.code == 0, ended.stdout + ended.stderr
-    check_undisturbed(graph, tmp_path / "run", undisturbed, "")
+    check_undisturbed(graph, place / "run", undisturbed, "")
 
 
 def wait_until_gone(ended: Ended) -> None:
