@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from mathcode_assets_tests.conftest import REPOSITORY, BuiltLake, drive
-from mathcode_assets_tests.crash.doomed import Strike
+from mathcode_assets_tests.crash.doomed import STRUCK, Strike
 from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
 
 RUN_TIMEOUT_S = 900
@@ -45,11 +45,12 @@ class Undisturbed:
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that ended, or was ended."""
+    """A run that ended, or was ended; `struck` are the processes below it at that moment, None without a strike."""
 
     code: int
     stdout: str
     stderr: str
+    struck: tuple[int, ...] | None
 
     @property
     def was_killed(self) -> bool:
@@ -73,7 +74,14 @@ def run_graph(graph: MiniGraph, folder: Path, *, strike: Strike | None = None) -
     environment.pop("DAGSTER_HOME", None)
     with ended_process(command, environment, folder) as process:
         process.wait(timeout=RUN_TIMEOUT_S)
-    ended = Ended(process.returncode, *((folder / name).read_text(errors="replace") for name in ("stdout", "stderr")))
+    told = folder / STRUCK
+    ended = Ended(
+        code=process.returncode,
+        stdout=(folder / "stdout").read_text(errors="replace"),
+        stderr=(folder / "stderr").read_text(errors="replace"),
+        struck=tuple(map(int, told.read_text().split())) if told.exists() else None,
+    )
+    told.unlink(missing_ok=True)
     return ended, json.loads(plan.read_text()) if strike is None and plan.stat().st_size else {}
 
 

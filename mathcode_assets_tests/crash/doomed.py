@@ -10,12 +10,12 @@ Without a strike the counts are written to STRIKE.json at the end.
     {"kind": "files", "after": 40, "delay_s": 0.01, "victim": "all"}
 
 Victims: `group` (this process group; what has left it, as the sandbox's workers have, is on its own), `all` (every
-descendant too), `child` (one descendant, this process goes on).
+descendant too), `child` (one descendant, this process goes on). What was struck is told in STRUCK beside STRIKE.json,
+for Dagster takes the standard streams of a step for itself.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -30,6 +31,7 @@ from typing import Any
 
 FILES, RECORDS = "files", "records"
 GROUP, ALL, CHILD = "group", "all", "child"
+STRUCK = "struck"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 
@@ -54,10 +56,12 @@ class Progress:
     Args:
         root: below it they count.
         strike: None to count only.
+        told: file for what was struck.
     """
 
-    def __init__(self, root: str, strike: Strike | None) -> None:
+    def __init__(self, root: str, strike: Strike | None, told: Path) -> None:
         self.counts: Counter[str] = Counter()
+        self._told = told
         self.records_before_files = 0
         self._root, self._strike = root, strike
         self._is_struck = False
@@ -84,9 +88,9 @@ class Progress:
             if strike.victim == CHILD:
                 threading.Thread(target=self._strike_child, args=(strike,), daemon=True).start()
             elif strike.delay_s:
-                threading.Timer(strike.delay_s, _strike_self, (strike,)).start()
+                threading.Timer(strike.delay_s, self._strike_all, (strike,)).start()
             else:
-                _strike_self(strike)
+                self._strike_all(strike)
 
     def _strike_child(self, strike: Strike) -> None:
         """Kill one descendant, once there is one and the delay is over."""
@@ -95,9 +99,19 @@ class Progress:
         time.sleep(strike.delay_s)
         found = descendants(os.getpid()) or found
         victim = Random(strike.seed).choice(found)
-        print(f"killed child {victim} of {len(found)}", file=sys.stderr, flush=True)
-        with contextlib.suppress(ProcessLookupError):
+        self._told.write_text(f"{victim}\n")
+        with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
+
+    def _strike_all(self, strike: Strike) -> None:
+        """Kill this process and its group, in one system call: no handler runs in between."""
+        below = descendants(os.getpid())
+        self._told.write_text("".join(f"{pid}\n" for pid in below))
+        if strike.victim == ALL:
+            for pid in below:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        os.killpg(0, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:
@@ -118,17 +132,6 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _strike_self(strike: Strike) -> None:
-    below = descendants(os.getpid())
-    if strike.victim == ALL:
-        for pid in below:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    # One system call: no handler runs in between.
-    os.write(2, f"struck; below were {' '.join(map(str, below))}\n".encode())
-    os.killpg(0, signal.SIGKILL)
-
-
 def _is_writing(arguments: tuple[Any, ...]) -> bool:
     _, mode, flags = arguments
     return bool(flags & _WRITING) if isinstance(flags, int) else bool(mode) and any(c in mode for c in "wxa+")
@@ -139,7 +142,7 @@ def main() -> int:
     place, root, *arguments = sys.argv[1:]
     content = Path(place).read_text() if Path(place).exists() else ""
     strike = Strike(**json.loads(content)) if content else None
-    progress = Progress(root, strike)
+    progress = Progress(root, strike, Path(place).with_name(STRUCK))
     sys.addaudithook(progress.on_event)
 
     from mathcode_assets.cli import main as mathcode
