@@ -15,6 +15,7 @@ from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY
 from mathcode_assets.defs.partitions import partitions_def
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.table_assets import LakeAsset, quarantine_key
+from mathcode_assets.defs.withdrawal import FOUND_KEY, REQUESTS_KEY, UNDONE_KEY
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.storage.manifest import digest
 
@@ -69,7 +70,7 @@ def synchronise(
 
 def _listing(lake_assets: Sequence[LakeAsset]) -> dg.SourceAsset:
     tables = {key for asset in lake_assets for key in (asset.key, *asset.publishes)}
-    tables |= {quarantine_key(key) for key in tables if key.startswith("raw/")}
+    tables |= {quarantine_key(key) for key in tables if key.startswith("raw/")} | {REQUESTS_KEY, FOUND_KEY, UNDONE_KEY}
 
     @dg.observable_source_asset(
         key=dg.AssetKey(LISTING_KEY.split("/")),
