@@ -22,10 +22,10 @@ from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_m
 
 RUN_TIMEOUT_S = 900
 MEMORY_BYTES = 1 << 30
-# A shard of pages, the only file of a source, a set of questions.
+# A shard of several, a book of a group, and the only file of a source.
 REMOVED = (
-    "open_web_math/train-00001-of-00002.parquet",
-    "starcoder/python/train-00000-of-00002.parquet",
+    "starcoder/python/train-00001-of-00002.parquet",
+    "textbooks/an-introduction-to-modular-arithmetic.pdf",
     "synthetic/maths_college.0000.jsonl.zst",
 )
 

@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_published(
     disks.empty(disks.lake)
     assert lake_is_full.returncode == 1, lake_is_full.stdout + lake_is_full.stderr
     told = lake_is_full.stderr
-    assert "failed raw/open_web_math[train-00001-of-00002]: FullDisk:" in told, told
+    assert "failed raw/starcoder_python[train-00001-of-00002]: FullDisk:" in told, told
     assert f"no space left on the disk of {disks.lake}" in told
     assert "bytes are free" in told and "Nothing was published; make room and run again" in told
     # Every partition that was there still is, to the byte, and nothing else came.

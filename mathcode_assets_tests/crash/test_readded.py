@@ -17,8 +17,8 @@ def test_removed_and_added_again_gives_the_same_lake(
 ) -> None:
     without = published(Path(without_files.root))
     gone = undisturbed.files.keys() - without.keys()
-    # A shard of pages, the only file of a source, a set of questions: with all that was made of them.
-    for layer in ("raw/open_web_math", "raw/starcoder_python", "clean/synthetic", "translated/open_web_math"):
+    # With all that was made of them.
+    for layer in ("raw/starcoder_python", "filtered/textbooks", "clean/synthetic", "attributes/duplicates/synthetic"):
         assert any(name.startswith(f"{layer}/") for name in gone), layer
     pile = "mixture/mathcode_pile/all/manifest.json"
     assert without[pile] != undisturbed.files[pile]
