@@ -19,10 +19,10 @@ test: install  ## the default test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not train and not evaluation and not crash and not browser"
 
 test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow or train or evaluation"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not crash"
 
 test-crash: install  ## kill -9, full disks, removed and added again (MATHCODE_KILLS=50 for more kills)
-	$(BIN)/python -m pytest -m crash
+	$(BIN)/python -m pytest -m "crash and not slow"
 
 test-browser: install  ## the UI in a real browser
 	infra/install_system_packages.sh --browser
