@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -105,7 +106,7 @@ def client(server: SwiftServer) -> Any:
 @pytest.fixture
 def bucket(client: Any, request: pytest.FixtureRequest) -> str:
     """A bucket of the test's own."""
-    name = request.node.name.lower().replace("_", "-").translate(str.maketrans("[]", "--"))[:55].strip("-")
+    name = f"of-a-test-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}"
     client.create_bucket(Bucket=name)
     return name
 

@@ -4,8 +4,8 @@
         ...  # AWS_ENDPOINT_URL = proxy.endpoint
     proxy.requests, proxy.given
 
-Every second request of a kind (a GET, a PUT, a part of an upload, ...) is spoiled in some way, each way once before
-any way twice, in an order that the seed gives: what is asked again is answered, and nothing is left untried.
+Every second request of a kind (a GET, a PUT, a part of an upload, ...) is spoiled, in each way once, in an order that
+the seed gives: what is asked again is answered, and nothing is left untried.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOST_HEAD_BYTES = 1 << 20
 class Faults:
     """Which requests are spoiled, and how.
 
-    every: of a kind, the first and then each so many-th; kinds: which kinds.
+    every: of a kind, the first and then each so many-th, until each fault was given once; kinds: which kinds.
     """
 
     seed: int
@@ -53,11 +53,10 @@ class Faults:
         self._seen[kind] += 1
         if kind not in self.kinds or (self._seen[kind] - 1) % self.every:
             return None
-        if not self._decks.get(kind):
-            deck = list(self.faults)
-            random.Random(f"{self.seed}/{kind}/{self._seen[kind]}").shuffle(deck)
-            self._decks[kind] = deck
-        return self._decks[kind].pop()
+        if kind not in self._decks:
+            self._decks[kind] = list(self.faults)
+            random.Random(f"{self.seed}/{kind}").shuffle(self._decks[kind])
+        return self._decks[kind].pop() if self._decks[kind] else None
 
 
 @dataclass(slots=True)
@@ -81,7 +80,8 @@ class FaultyProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection."""
-        with suppress(OSError, asyncio.IncompleteReadError):
+        # Cancelled when the proxy ends, while it waits for what a client that stays connected asks next.
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while await self._exchange(reader, writer):
                 pass
         writer.close()
