@@ -42,7 +42,7 @@ def add_commands(commands: Any) -> None:
     trace.set_defaults(run=run_trace)
     catalog = commands.add_parser("catalog", help="write lake.duckdb: a view for each table, for your own SQL")
     catalog.add_argument("--lake", default=DEFAULT_OUTPUT, metavar="URI", help="root of the lake (default: lake)")
-    catalog.add_argument("--output", metavar="FILE", help="default: lake.duckdb in a local lake, here for one elsewhere")
+    catalog.add_argument("--output", metavar="FILE", help="default: lake.duckdb, in the lake or else here")
     catalog.set_defaults(run=run_catalog)
 
 

@@ -181,7 +181,7 @@ def locate(uri: str | os.PathLike[str], **storage_options: Any) -> Location:
 
 
 def open_filesystem(uri: str, **storage_options: Any) -> tuple[Any, str]:
-    """fsspec's filesystem of a URI and the path in it; for S3 with the retries and sizes of this module.
+    """The filesystem of a URI and the path in it; for S3 with the retries and sizes of this module.
 
     Endpoint, key and secret of S3 are what botocore finds (AWS_ENDPOINT_URL and its like, a profile, a role), unless
     the options or fsspec's own configuration name others.
@@ -264,9 +264,7 @@ def _upload(staged: Path, target: Location) -> None:
     part_bytes = max(UPLOAD_PART_BYTES, -(-staged.stat().st_size // MAX_UPLOAD_PARTS))
     for attempt in range(1, UPLOAD_ATTEMPTS + 1):
         try:
-            target.filesystem.put_file(
-                str(staged), target.path, chunksize=part_bytes, max_concurrency=UPLOADS_AT_ONCE
-            )
+            target.filesystem.put_file(str(staged), target.path, chunksize=part_bytes, max_concurrency=UPLOADS_AT_ONCE)
             return
         except FileNotFoundError:  # the upload, or else the bucket
             if attempt == UPLOAD_ATTEMPTS:

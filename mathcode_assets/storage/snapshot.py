@@ -17,9 +17,10 @@ from mathcode_assets.storage.manifest import MANIFEST_NAME, Manifest, ManifestEr
 
 @dataclass(slots=True)
 class _Seen:
-    """What was read so far: by table and partition the sizes of its files; by path what manifests hold, and them parsed.
+    """What was read so far.
 
-    stale: partitions of such tables that have to be read again.
+    files: sizes of the files of each partition of a table; stale: partitions of such tables that are read again.
+    contents, manifests: by path, before and after they are parsed.
     """
 
     files: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)

@@ -150,9 +150,7 @@ def faulty_proxy(endpoint: str, faults: Faults | None = None) -> Iterator[Faulty
     assert address.hostname and address.port
     proxy = FaultyProxy(target=(address.hostname, address.port), faults=faults)
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(
-        asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=_MOST_HEAD_BYTES)
-    )
+    server = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=_MOST_HEAD_BYTES))
     proxy.endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()

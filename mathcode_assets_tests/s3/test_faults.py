@@ -22,10 +22,10 @@ from mathcode_assets.storage.filesystem import StorageError
 from mathcode_assets.storage.lake import Lake
 from mathcode_assets.storage.manifest import Accounting, Recipe
 from mathcode_assets_tests.s3.conftest import objects
-from mathcode_assets_tests.s3.faulty_proxy import FAULTS, FaultyProxy, Faults, faulty_proxy
+from mathcode_assets_tests.s3.faulty_proxy import FAULTS, Faults, FaultyProxy, faulty_proxy
 from mathcode_assets_tests.s3.swift_server import SwiftServer, free_ports
 
-TABLES, MODELS, ROUNDS = 2, 2, 3  # of each model an upload in parts a round: as many as there are faults
+TABLES, MODELS, ROUNDS = 2, 3, 3  # of each model an upload in parts a round: more than there are faults
 SMALLEST_PART = 5 << 20  # S3's own limit
 WAIT_S = 60
 
@@ -117,7 +117,7 @@ def test_a_store_that_fails_in_every_way_ends_with_the_same_bytes(
 ) -> None:
     expected = use_everything(Lake(tmp_path / "lake"), tmp_path / "a")
     through_faults = Lake(f"s3://{bucket}/lake", options(server, faulty.endpoint))
-    with torn_publishes(Lake(f"s3://{bucket}/lake", options(server))) as torn:
+    with TornPublishes(Lake(f"s3://{bucket}/lake", options(server))) as torn:
         assert use_everything(through_faults, tmp_path / "b") == expected
     assert torn == []
     files = [path for path in (tmp_path / "lake").rglob("*") if path.is_file()]
@@ -128,8 +128,8 @@ def test_a_store_that_fails_in_every_way_ends_with_the_same_bytes(
     assert not untried, f"never happened: {sorted(untried)}; {faulty.requests}"
 
 
-class torn_publishes:  # noqa: N801
-    """While the block runs: manifests that name a file which is not there, seen by a reader that faults do not touch."""
+class TornPublishes:
+    """While the block runs: manifests that name a file which is not there, as a reader without faults sees them."""
 
     def __init__(self, target: Lake) -> None:
         self._target, self._torn = target, []
@@ -302,4 +302,3 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.005)  # between two looks at a condition
-

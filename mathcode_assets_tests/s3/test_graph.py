@@ -1,4 +1,4 @@
-"""The graph with its sources and its lake on S3: the same bytes as on a local disk, and no more requests than needed."""
+"""The graph with its sources and its lake on S3: the same bytes as on a local disk, by few requests."""
 
 from __future__ import annotations
 
