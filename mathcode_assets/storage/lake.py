@@ -109,14 +109,29 @@ class Table:
             NotPublished: nothing is published here.
             ManifestError: a file is missing or its content is not what the manifest says.
         """
+        for _ in self.verified_files():
+            pass
+
+    def verified_files(self) -> Iterator[Path]:
+        """Each file, once it was compared with the manifest: itself, or a copy that is there until the next one.
+
+        Raises:
+            NotPublished: nothing is published here.
+            ManifestError: a file is missing or its content is not what the manifest says.
+        """
         manifest = self.manifest()
         for published, location in zip(manifest.files, self.files(manifest), strict=True):
-            try:
-                sha256 = _sha256(location)
-            except FileNotFoundError as error:
-                raise ManifestError(f"{location.uri} is named by its manifest, but missing") from error
-            if sha256 != published.sha256:
-                raise ManifestError(f"{location.uri} differs from its manifest")
+            with ExitStack() as stack:
+                local = Path(location.path) if location.is_local else stack.enter_context(staged_file(location))
+                try:
+                    if not location.is_local:
+                        location.fetch(local)
+                    sha256 = file_sha256(local)
+                except FileNotFoundError as error:
+                    raise ManifestError(f"{location.uri} is named by its manifest, but missing") from error
+                if sha256 != published.sha256:
+                    raise ManifestError(f"{location.uri} differs from its manifest")
+                yield local
 
     def is_intact(self) -> bool:
         """Whether `verify` finds nothing: what is damaged is made again, not reused.
@@ -298,12 +313,3 @@ def _commit(table: Table, manifest: Manifest) -> None:
     for entry in table.location.list():
         if entry.name not in named and (entry.name in before or entry.age_s() > ORPHAN_AGE_S):
             entry.remove()
-
-
-def _sha256(location: Location) -> str:
-    """Hex SHA-256 of a file as it is stored."""
-    if location.is_local:
-        return file_sha256(Path(location.path))
-    with staged_file(location) as copy:
-        location.fetch(copy)
-        return file_sha256(copy)

@@ -23,6 +23,8 @@ from pathlib import Path
 START_S = 60  # the five processes answer after some 3 s on an idle machine
 END_S = 10
 LOG_TAIL = 4000
+# A test run that is killed takes its servers with it.
+END_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 SERVERS = ("account", "container", "object")
 KEY, SECRET = "test:tester", "testing-secret"
 
@@ -155,7 +157,7 @@ def swift_server(environment: Path, folder: Path) -> Iterator[SwiftServer]:
         for name, command in commands.items():
             with (folder / f"{name}.log").open("wb") as log:
                 running[name] = subprocess.Popen(
-                    command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=folder
+                    [*END_WITH_US, *command], stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=folder
                 )
         for name, process in running.items():
             _wait_for(name, process, ports[name], folder / f"{name}.log")

@@ -32,7 +32,7 @@ RECORD = ("--asked-by", "an author", "--reason", "mine", "--date", "2026-11-22")
 # What belongs to a lake's machine and not to the lake.
 LOCAL_ONLY = (".dagster", ".generation")
 
-pytestmark = pytest.mark.timeout(900)  # its set-up drives two graphs
+pytestmark = pytest.mark.timeout(1800)  # its set-up drives two graphs
 
 
 @dataclass(frozen=True, slots=True)
