@@ -7,7 +7,7 @@ LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
 
-.PHONY: sample test test-slow test-training test-s3 test-infra check ui readme install clean help
+.PHONY: sample test test-slow test-s3 test-infra check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -18,11 +18,8 @@ sample: install  ## build the embedded sample's MathCode-Pile into ./lake, train
 test: install  ## the default test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not train and not evaluation and not s3"
 
-test-slow: install  ## the tests that build whole lakes or read all of ../shared/data
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not s3"
-
-test-training: install  ## the tests that train and score real models
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(train or evaluation) and not slow"
+test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not s3"
 
 # An S3 server of its own, OpenStack Swift on loopback, in an environment of its own.
 test-s3: install .venv-swift/.installed  ## the graph on object storage: byte for byte, with faults, kills and refusals
