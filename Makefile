@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 .PHONY: sample test test-slow test-s3 test-infra check ui readme install clean help
 
 help:  ## what there is
-	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 sample: install  ## build the embedded sample's MathCode-Pile into ./lake, train a tiny model on it and score it
 	$(BIN)/mathcode sample --output $(LAKE)
@@ -23,7 +23,7 @@ test-slow: install  ## the tests that build whole lakes, read all of ../shared/d
 
 # An S3 server of its own, OpenStack Swift on loopback, in an environment of its own.
 test-s3: install .venv-swift/.installed  ## the graph on object storage: byte for byte, with faults, kills and refusals
-	MATHCODE_SWIFT=$(abspath .venv-swift) $(BIN)/python -m pytest -m s3 mathcode_assets_tests/s3
+	MATHCODE_SWIFT=$(abspath .venv-swift) $(BIN)/python -m pytest -n 2 --dist loadfile -m s3 mathcode_assets_tests/s3
 
 .venv-swift/.installed: infra/tests/requirements-swift.txt
 	infra/install_system_packages.sh --swift

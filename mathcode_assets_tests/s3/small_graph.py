@@ -23,14 +23,13 @@ from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sample import sample_dir
 
 DRIVE_S = 600
-# Below the sample's data folder. Two shards of one source, so that one can change and the other stay.
+# Below the sample's data folder.
 FILES = (
     "open_web_math/train-00000-of-00002.parquet",
     "cc_en/cc_en.0000.jsonl.zst",
     "cc_en/labels.parquet",
     "starcoder/python/train-00000-of-00002.parquet",
     "textbooks/an-introduction-to-modular-arithmetic.pdf",
-    "synthetic/book_math.0000.jsonl.zst",
     "synthetic/maths_college.0000.jsonl.zst",
     "benchmarks/sample_word_problems.jsonl",
 )
