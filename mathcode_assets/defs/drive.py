@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
@@ -168,7 +168,8 @@ class Driver:
             if all(_is_settled_model(self._workspace, asset) for asset in chain.assets):
                 self._tell_of(chain)
                 continue
-            if not all(asset.is_wanted(self._workspace) for asset in chain.assets):
+            chain = replace(chain, assets=tuple(a for a in chain.assets if a.is_wanted(self._workspace)))
+            if not chain.assets:
                 continue
             names = partition_keys(self._seen, chain.source) if chain.source else [WHOLE]
             before = report.materialized

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mathcode_assets.records import schema_name
@@ -37,7 +38,7 @@ from mathcode_assets.storage.manifest import (
     PublishedFile,
     Recipe,
 )
-from mathcode_assets.storage.shards import file_sha256, read_batches, write_shards
+from mathcode_assets.storage.shards import file_sha256, read_batches, read_rows, write_shards
 
 # Partition name of a table or artifact that has only one.
 WHOLE = "all"
@@ -107,6 +108,29 @@ class Table:
             else:
                 with file.open(size_bytes=published.size_bytes) as stream:
                     yield from read_batches(stream, columns=columns)
+
+    def rows(
+        self, rows: np.ndarray, *, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+        """These rows (ascending) with their numbers; row groups without any are not read.
+
+        Raises:
+            NotPublished: nothing is published here.
+            IndexError: a row that it has not.
+        """
+        first = 0
+        manifest = self.manifest()
+        if len(rows) and rows[-1] >= manifest.n_rows:
+            raise IndexError(f"{self.key}[{self.partition}] has {manifest.n_rows} rows, not {rows[-1] + 1}")
+        for published, file in zip(manifest.files, self.files(), strict=True):
+            end = first + (published.n_rows or 0)
+            here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)] - first
+            if len(here):
+                with ExitStack() as stack:
+                    source = file.path if file.is_local else stack.enter_context(file.open())
+                    for own, batch in read_rows(source, here, columns=columns):
+                        yield first + own, batch
+            first = end
 
     def verify(self) -> None:
         """Read every file again and compare it with the manifest.
