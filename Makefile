@@ -21,13 +21,13 @@ test: install  ## the default test suite
 test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not crash"
 
-test-crash: install  ## kill -9, full disks, removed and added again (MATHCODE_KILLS=50 for more kills)
-	$(BIN)/python -m pytest -m "crash and not slow"
+test-crash: install  ## kill -9, full disks, removed and added again; MATHCODE_KILLS=50 for more kills
+	$(BIN)/python -m pytest -m "crash and not slow" mathcode_assets_tests/crash
 
 test-browser: install  ## the UI in a real browser
 	infra/install_system_packages.sh --browser
 	$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt playwright
-	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser
+	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser mathcode_assets_tests/browser
 
 # Environments of their own: the instance with PostgreSQL, and the AWS stacks (630 MB, needs Node.js). Nothing is deployed.
 test-infra: .venv-infra/.installed .venv-cdk/.installed  ## the tests of infra/: image, compose, instance, AWS templates
