@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
 from mathcode_assets.defs.ablating import partition_keys
+from mathcode_assets.defs.currency import WorkspaceSnapshot
 from mathcode_assets.defs.dead_runs import registered
 from mathcode_assets.defs.jobs import OBSERVED, observe_job_name
 from mathcode_assets.defs.recorded import Record
-from mathcode_assets.defs.table_assets import LakeAsset, TableCheck, materialization_of
+from mathcode_assets.defs.table_assets import LakeAsset, TableCheck, materialization_of, quarantine_key
 from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.storage.lake import WHOLE
 
@@ -144,6 +145,7 @@ class Driver:
         self._progress = progress
         self._record = Record(instance)
         self._tags: Mapping[str, str] = {}
+        self._seen = WorkspaceSnapshot(workspace)
 
     def run(self) -> DriveReport:
         """Observe the sources, then make everything that is not current, models included where none is promoted.
@@ -155,6 +157,8 @@ class Driver:
             for job in self._observe_jobs:
                 job.execute_in_process(instance=self._instance, run_config=_QUIET, tags=self._tags)
             self._record = Record(self._instance)
+            # Whether a partition is current is asked of all of them, and each asks for its inputs: read once a drive.
+            self._seen = WorkspaceSnapshot(self._workspace)
             return self._make_all()
 
     def _make_all(self) -> DriveReport:
@@ -164,9 +168,10 @@ class Driver:
             if all(_is_settled_model(self._workspace, asset) for asset in chain.assets):
                 self._tell_of(chain)
                 continue
-            if not all(asset.is_wanted(self._workspace) for asset in chain.assets):
+            chain = replace(chain, assets=tuple(a for a in chain.assets if a.is_wanted(self._workspace)))
+            if not chain.assets:
                 continue
-            names = partition_keys(self._workspace, chain.source) if chain.source else [WHOLE]
+            names = partition_keys(self._seen, chain.source) if chain.source else [WHOLE]
             before = report.materialized
             for partition in names:
                 self._make(chain, partition, failed, report)
@@ -190,6 +195,7 @@ class Driver:
             tags=self._tags,
             raise_on_error=False,
         )
+        self._forget(members, partition)
         made = {event.asset_key for event in result.get_asset_materialization_events() if event.asset_key}
         report.materialized += len(made)
         checks = _checks_of_run(members, partition, result)
@@ -199,6 +205,14 @@ class Driver:
         report.failures += [Failure(asset=asset.key, partition=partition, reason=reason) for asset, reason in steps]
         failed |= {(asset.key, partition) for asset, _ in steps}
         failed |= {(member.key, partition) for member in members if member.asset_key not in made}
+
+    def _forget(self, members: Sequence[LakeAsset], partition: str) -> None:
+        """What a run may have published is read again when it is asked for."""
+        for member in members:
+            self._seen.lake.forget(member.key, partition)
+            self._seen.lake.forget(quarantine_key(member.key), partition)
+            for key in member.publishes:
+                self._seen.lake.forget(key)
 
     def _unblocked(
         self, members: list[LakeAsset], partition: str, chain: Chain, failed: set[tuple[str, str]]
@@ -215,16 +229,16 @@ class Driver:
     def _is_recorded(self, asset: LakeAsset, partition: str, report: DriveReport) -> bool:
         """Whether the partition is current on storage, Dagster knows just that, and its blocking checks hold."""
         try:
-            if not asset.is_current(self._workspace, partition):
+            if not asset.is_current(self._seen, partition):
                 return False
         except (LookupError, Withheld):
             return False  # an input is not there, or may not be used
         if not self._is_known(asset, partition):
             return False
-        table = self._workspace.lake.table(asset.key, partition)
+        table = self._seen.lake.table(asset.key, partition)
         records = []
         for check in asset.checks:
-            outcome = check.evaluate(self._workspace, table, table.manifest())
+            outcome = check.evaluate(self._seen, table, table.manifest())
             records.append(_check_record(asset, partition, check, outcome.passed, outcome.description))
         if not all(record.passed for record in records if record.is_blocking):
             return False

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import fsspec
 import zstandard
 
 from mathcode_assets.sources.errors import BrokenStream, UnreadableSource
 from mathcode_assets.sources.listing import SourceFile
+from mathcode_assets.storage.filesystem import open_filesystem
 from mathcode_assets.storage.leftovers import process_folder
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -44,7 +44,7 @@ def open_raw(file: SourceFile, *, ranged: bool = False) -> Iterator[BinaryIO]:
         UnreadableSource: it cannot be opened.
     """
     try:
-        fs, path = fsspec.core.url_to_fs(file.uri)
+        fs, path = open_filesystem(file.uri)
         # Read-ahead helps a stream. Parquet reads several columns in turn, which would throw away
         # each block (50 MiB in s3fs) for the next.
         cache = {"cache_type": "none"} if ranged else {"cache_type": "readahead", "block_size": 8 << 20}

@@ -8,14 +8,13 @@ the manifest no longer names. A crash at any point leaves the old partition or t
 from __future__ import annotations
 
 import re
-import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mathcode_assets.records import schema_name
@@ -39,7 +38,7 @@ from mathcode_assets.storage.manifest import (
     PublishedFile,
     Recipe,
 )
-from mathcode_assets.storage.shards import file_sha256, read_batches, write_shards
+from mathcode_assets.storage.shards import file_sha256, read_batches, read_rows, write_shards
 
 # Partition name of a table or artifact that has only one.
 WHOLE = "all"
@@ -88,13 +87,13 @@ class Table:
             raise NotPublished(f"{self.key} has no published partition {self.partition!r}")
         return manifest
 
-    def files(self) -> list[Location]:
-        """The files the manifest names, in row order.
+    def files(self, manifest: Manifest | None = None) -> list[Location]:
+        """The files the manifest names, in row order; it is read where it is not given.
 
         Raises:
             NotPublished: nothing is published here.
         """
-        return [self.location / file.name for file in self.manifest().files]
+        return [self.location / file.name for file in (manifest or self.manifest()).files]
 
     def batches(self, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows in order, a row group in memory at a time.
@@ -102,12 +101,36 @@ class Table:
         Raises:
             NotPublished: nothing is published here.
         """
-        for file in self.files():
+        manifest = self.manifest()
+        for published, file in zip(manifest.files, self.files(manifest), strict=True):
             if file.is_local:
                 yield from read_batches(file.path, columns=columns)
             else:
-                with file.open() as stream:
+                with file.open(size_bytes=published.size_bytes) as stream:
                     yield from read_batches(stream, columns=columns)
+
+    def rows(
+        self, rows: np.ndarray, *, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+        """These rows (ascending) with their numbers; row groups without any are not read.
+
+        Raises:
+            NotPublished: nothing is published here.
+            IndexError: a row that it has not.
+        """
+        first = 0
+        manifest = self.manifest()
+        if len(rows) and rows[-1] >= manifest.n_rows:
+            raise IndexError(f"{self.key}[{self.partition}] has {manifest.n_rows} rows, not {rows[-1] + 1}")
+        for published, file in zip(manifest.files, self.files(), strict=True):
+            end = first + (published.n_rows or 0)
+            here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)] - first
+            if len(here):
+                with ExitStack() as stack:
+                    source = file.path if file.is_local else stack.enter_context(file.open())
+                    for own, batch in read_rows(source, here, columns=columns):
+                        yield first + own, batch
+            first = end
 
     def verify(self) -> None:
         """Read every file again and compare it with the manifest.
@@ -116,16 +139,29 @@ class Table:
             NotPublished: nothing is published here.
             ManifestError: a file is missing or its content is not what the manifest says.
         """
-        for published, location in zip(self.manifest().files, self.files(), strict=True):
-            if not location.exists():
-                raise ManifestError(f"{location.uri} is named by its manifest, but missing")
+        for _ in self.verified_files():
+            pass
+
+    def verified_files(self) -> Iterator[Path]:
+        """Each file, once it was compared with the manifest: itself, or a copy that is there until the next one.
+
+        Raises:
+            NotPublished: nothing is published here.
+            ManifestError: a file is missing or its content is not what the manifest says.
+        """
+        manifest = self.manifest()
+        for published, location in zip(manifest.files, self.files(manifest), strict=True):
             with ExitStack() as stack:
-                local = Path(location.path)
-                if not location.is_local:
-                    local = stack.enter_context(staged_file(location))
-                    location.filesystem.get_file(location.path, str(local))
-                if file_sha256(local) != published.sha256:
+                local = Path(location.path) if location.is_local else stack.enter_context(staged_file(location))
+                try:
+                    if not location.is_local:
+                        location.fetch(local)
+                    sha256 = file_sha256(local)
+                except FileNotFoundError as error:
+                    raise ManifestError(f"{location.uri} is named by its manifest, but missing") from error
+                if sha256 != published.sha256:
                     raise ManifestError(f"{location.uri} differs from its manifest")
+                yield local
 
     def is_intact(self) -> bool:
         """Whether `verify` finds nothing: what is damaged is made again, not reused.
@@ -170,7 +206,10 @@ class Lake:
         folder = self.root
         for part in key.split("/"):
             folder = folder / part
-        return [entry.name for entry in folder.list() if (entry / MANIFEST_NAME).exists()]
+        if folder.is_local:
+            return [entry.name for entry in folder.list() if (entry / MANIFEST_NAME).exists()]
+        parts = (path.split("/") for path in folder.sizes())  # one listing, where a look at each would be two requests
+        return sorted(name[0] for name in parts if name[1:] == [MANIFEST_NAME])
 
     def is_current(self, table: Table, recipe: Recipe) -> bool:
         """Whether the partition was published by exactly this recipe and its files are there."""
@@ -180,10 +219,8 @@ class Lake:
             return False
         if manifest is None or manifest.recipe.fingerprint != recipe.fingerprint:
             return False
-        return all(
-            place.exists() and place.size_bytes() == file.size_bytes
-            for file, place in zip(manifest.files, table.files(), strict=True)
-        )
+        sizes = table.location.sizes()
+        return all(sizes.get(file.name) == file.size_bytes for file in manifest.files)
 
     def publish(
         self,
@@ -274,13 +311,11 @@ class Lake:
         Raises:
             NotPublished: nothing is published there.
         """
-        for published, location in zip(table.manifest().files, table.files(), strict=True):
+        manifest = table.manifest()
+        for published, location in zip(manifest.files, table.files(manifest), strict=True):
             target = into / published.name.split("/", 1)[1]
             target.parent.mkdir(parents=True, exist_ok=True)
-            if location.is_local:
-                shutil.copyfile(location.path, target)
-            else:
-                location.filesystem.get_file(location.path, str(target))
+            location.fetch(target)
         return into
 
     def work_folder(self) -> AbstractContextManager[Path]:
@@ -363,7 +398,7 @@ def _clear_by_age(table: Table, before: frozenset[str]) -> None:
     """The same where nothing tells who is writing: what the manifest of before named, and what is old."""
     named, before = _tops(_named(table)), _tops(before)
     for entry in table.location.list():
-        if entry.name not in named and (entry.name in before or _age_s(entry) > ORPHAN_AGE_S):
+        if entry.name not in named and (entry.name in before or entry.age_s() > ORPHAN_AGE_S):
             entry.remove()
 
 
@@ -378,10 +413,3 @@ def _named(table: Table) -> frozenset[str]:
 
 def _tops(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.split("/")[0] for name in names)
-
-
-def _age_s(entry: Location) -> float:
-    if not entry.is_local:
-        # Object stores expire what is incomplete by a bucket rule; see the runbook.
-        return 0.0
-    return time.time() - Path(entry.path).stat().st_mtime
