@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
+# Marks of tests with a target of their own: they start servers, kill processes, or need another environment.
+APART := crash or browser or s3 or live
 
-.PHONY: sample test test-slow test-s3 test-infra check ui readme install clean help
+.PHONY: sample test test-slow test-crash test-browser test-s3 test-infra check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -16,10 +18,18 @@ sample: install  ## build the embedded sample's MathCode-Pile into ./lake, train
 	$(BIN)/mathcode sample --output $(LAKE)
 
 test: install  ## the default test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not train and not evaluation and not s3"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not ($(APART) or slow or train or evaluation)"
 
 test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not s3"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not ($(APART))"
+
+test-crash: install  ## kill -9, full disks, removed and added again (MATHCODE_KILLS=50 for more kills)
+	$(BIN)/python -m pytest -m "crash and not slow"
+
+test-browser: install  ## the UI in a real browser
+	infra/install_system_packages.sh --browser
+	$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt playwright
+	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser
 
 # An S3 server of its own, OpenStack Swift on loopback, in an environment of its own.
 test-s3: install .venv-swift/.installed  ## the graph on object storage: byte for byte, with faults, kills and refusals

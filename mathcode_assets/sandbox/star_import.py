@@ -39,7 +39,7 @@ def new_main(file_name: str) -> ModuleType:
 
 
 def take(source: str) -> tuple[ModuleType, str] | None:
-    """The prepared `__main__`, and the source with `pass` in place of the statement; None where it does not begin so."""
+    """The prepared `__main__`, and the source with `pass` for the statement; None where it does not begin so."""
     if _main is None or any(word in source for word in _UNSEEN):
         return None
     found = _BEGINNING.match(source)

@@ -20,6 +20,7 @@ import zstandard
 from mathcode_assets.sources.errors import BrokenStream, UnreadableSource
 from mathcode_assets.sources.listing import SourceFile
 from mathcode_assets.storage.filesystem import open_filesystem
+from mathcode_assets.storage.leftovers import process_folder
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -77,7 +78,7 @@ def local_path(file: SourceFile) -> Iterator[Path]:
     if "://" not in file.uri:
         yield Path(file.uri)
         return
-    with tempfile.TemporaryDirectory(prefix="mathcode-source-") as folder:
+    with tempfile.TemporaryDirectory(prefix="source-", dir=process_folder()) as folder:
         copy = Path(folder) / Path(file.relative_path).name
         with open_raw(file) as stream, copy.open("wb") as output:
             try:

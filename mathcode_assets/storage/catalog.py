@@ -47,7 +47,8 @@ def write_catalog(lake: Lake, path: Path | None = None) -> Path | None:
         return None
     path = path or Path(lake.root.path) / CATALOG_NAME
     fresh = path.with_suffix(".duckdb.new")
-    fresh.unlink(missing_ok=True)
+    for left in (fresh, fresh.with_name(f"{fresh.name}.wal")):  # by a process that was killed
+        left.unlink(missing_ok=True)
     with duckdb.connect(str(fresh)) as connection:
         _let_read(connection, lake)
         _create_views(connection, lake)

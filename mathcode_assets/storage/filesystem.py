@@ -22,7 +22,7 @@ import fsspec
 import fsspec.config
 from fsspec.implementations.local import LocalFileSystem
 
-TEMPORARY_PREFIX = ".tmp-"
+from mathcode_assets.storage.leftovers import TEMPORARY_PREFIX, process_folder
 
 S3 = "s3"
 # How botocore asks again: each request six times, 15 s of waiting in all, over throttling, 5xx and lost connections;
@@ -227,7 +227,7 @@ def staged_file(folder: Location) -> Iterator[Path]:
     """
     if folder.is_local:
         Path(folder.path).mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder.path if folder.is_local else None)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder.path if folder.is_local else process_folder())
     os.close(handle)
     path = Path(name)
     try:
