@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,9 @@ def _screening(workspace: Workspace, partition: str) -> TableBuild:
     counts: dict[str, dict[str, int]] = {}
     return TableBuild(
         recipe=Recipe(code_version=CODE_VERSION, inputs=input_versions(raw), config=config_dict(config)),
-        batches=lambda: counted(tag_textbooks(raw.batches(), config), ["verdict", "reason"], counts),
+        batches=lambda: counted(
+            workspace.map_rows(raw, partial(tag_textbooks, config=config)), ["verdict", "reason"], counts
+        ),
         facts=lambda: verdict_counts(counts),
     )
 
