@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.memory import MemoryFileSystem
 
 from mathcode_assets.engine.mapping import Engine
 from mathcode_assets.storage.filesystem import Location
@@ -135,7 +136,9 @@ def map_rows(
         NotPublished: nothing is published there.
         Exception: what the function raised, with the rows it was working on in a note.
     """
-    groups = row_groups_of(table) if engine.n_workers > 1 else []
+    # Files in this process's memory are nowhere else.
+    is_elsewhere = not isinstance(table.location.filesystem, MemoryFileSystem)
+    groups = row_groups_of(table) if engine.n_workers > 1 and is_elsewhere else []
     if len(groups) < 2:
         yield from function(table.batches(columns=columns))
         return

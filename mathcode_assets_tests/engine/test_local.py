@@ -95,7 +95,7 @@ def test_an_exception_of_no_module_says_what_it_was(pool: LocalEngine) -> None:
 
 
 def test_a_function_that_cannot_travel_is_refused_before_anything_runs(pool: LocalEngine) -> None:
-    with pytest.raises((AttributeError, TypeError, ValueError), match="local|lambda"):
+    with pytest.raises((AttributeError, TypeError, ValueError), match=r"local|lambda"):
         list(pool.map(lambda n: n, [1]))
     assert list(pool.map(functions.squared, [3])) == [9]
 
