@@ -28,6 +28,7 @@ from mathcode_assets.defs.partition_runs import (
     attempt_id,
     make_in_worker,
 )
+from mathcode_assets.defs.prepared import QUIET
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.engine.exchange import WorkerDied
@@ -35,8 +36,6 @@ from mathcode_assets.engine.local import LocalEngine
 from mathcode_assets.engine.mapping import Engine, SerialEngine
 from mathcode_assets.engine.settings import RAY, EngineSettings, usable_cores
 from mathcode_assets.storage.lake import WHOLE
-
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 Progress = Callable[[str], None]
 
@@ -169,7 +168,7 @@ class Driver:
         if settings.kind == RAY:
             self._workspace.engine()
         for job in self._observe_jobs:
-            job.execute_in_process(instance=self._instance, run_config=_QUIET)
+            job.execute_in_process(instance=self._instance, run_config=QUIET)
         report = DriveReport()
         self._failed = set()
         ordered = chains(self._assets)

@@ -8,11 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import yaml
+from dagster._core.instance.ref import InstanceRef
 
+from mathcode_assets.defs.sqlite import KeptSqliteStorage
 from mathcode_assets.storage.lake import Lake
 
 HOME_NAME = ".dagster"
 CONFIG_NAME = "dagster.yaml"
+# Sections of a home's settings that say where runs and events are kept; without any, in SQLite files beside them.
+STORAGES = {"storage", "run_storage", "event_log_storage", "schedule_storage"}
 # A laptop's settings; the repository's dagster.yaml says more, for a daemon.
 CONFIG = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
@@ -32,5 +37,14 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     config = home / CONFIG_NAME
     if not config.exists():
         config.write_text(CONFIG)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with dg.DagsterInstance.from_ref(_reference(home)) as instance:
         yield instance
+
+
+def _reference(home: Path) -> InstanceRef:
+    """What the home's settings say, its own SQLite files written over connections that are kept."""
+    given = yaml.safe_load((home / CONFIG_NAME).read_text()) or {}
+    if STORAGES & given.keys() or "instance_class" in given:
+        return InstanceRef.from_dir(str(home))
+    kept = {"module": KeptSqliteStorage.__module__, "class": KeptSqliteStorage.__name__}
+    return InstanceRef.from_dir(str(home), overrides={"storage": {"custom": {**kept, "config": {"base_dir": str(home)}}}})
