@@ -47,4 +47,6 @@ def _reference(home: Path) -> InstanceRef:
     if STORAGES & given.keys() or "instance_class" in given:
         return InstanceRef.from_dir(str(home))
     kept = {"module": KeptSqliteStorage.__module__, "class": KeptSqliteStorage.__name__}
-    return InstanceRef.from_dir(str(home), overrides={"storage": {"custom": {**kept, "config": {"base_dir": str(home)}}}})
+    return InstanceRef.from_dir(
+        str(home), overrides={"storage": {"custom": {**kept, "config": {"base_dir": str(home)}}}}
+    )

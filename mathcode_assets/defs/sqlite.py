@@ -77,9 +77,7 @@ class KeptEventLogStorage(SqliteEventLogStorage):
         return self._empty
 
     def _initialise(self, address: str) -> None:
-        engine = create_engine(
-            address, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-        )
+        engine = create_engine(address, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
         self._initdb(engine)
         engine.dispose()
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from mathcode_assets.corpus.code_with_math_packages.tagging import CodeFilterConfig, tag_code
@@ -20,7 +19,7 @@ from mathcode_assets.engine.mapping import SerialEngine
 from mathcode_assets.records import DOCUMENT, FILTER_ATTRIBUTES, FINGERPRINT
 from mathcode_assets.storage.filesystem import Location, locate
 from mathcode_assets.storage.lake import Lake, Table
-from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
+from mathcode_assets.storage.manifest import Accounting, Recipe
 from mathcode_assets.storage.mapped import Artifact, WithLoaded, map_rows, row_groups_of
 from mathcode_assets_tests.documents import document_batches
 from mathcode_assets_tests.storage import mapped_functions
@@ -41,7 +40,7 @@ def pool() -> Iterator[LocalEngine]:
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    lines = ["import sympy\n", "x = 12345\n", "Let ∑ x² be  finite.\n", "import  numpy\n# e\u0301 \n", "theorem lemma\n"]
+    lines = ["import sympy\n", "x = 12345\n", "Let ∑ x² be  finite.\n", "import  re\n# e\u0301 \n", "theorem lemma\n"]
     return [lines[n % 5] if n == 12_341 else lines[n % 5].replace("12345", str(n)) for n in range(N_ROWS)]
 
 
@@ -129,9 +128,7 @@ def test_a_worker_opens_the_copy_it_sees_or_fetches_its_own(
 
     def words(folder: Path) -> list[str]:
         artifact = Artifact(lake=lake, table=table, version=version, folder=folder)
-        function = WithLoaded(
-            function=mapped_functions.with_words, load=mapped_functions.words_in, artifact=artifact
-        )
+        function = WithLoaded(function=mapped_functions.with_words, load=mapped_functions.words_in, artifact=artifact)
         found = map_rows(documents, function, columns=["doc_id", "text"], engine=pool, work=work)
         return [word for batch in found for word in batch.column("word").to_pylist()]
 
