@@ -45,7 +45,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chance = random.Random(3)
     with (folder / "programs.0000.jsonl").open("w") as file:
         for number in range(N_PROGRAMS):
-            words = " ".join(f"v{chance.randrange(10**6)}" for _ in range(6))
+            words = " ".join(f"v{chance.randrange(10**6)}" for _ in range(3))
             start = "" if number % 3 == 0 else "import sympy\n"
             file.write(json.dumps({"id": str(number), "content": f"{start}print({number})  # {words}\n"}) + "\n")
         file.write("not json\n")
@@ -116,15 +116,14 @@ def serial(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for key in ("raw/starcoder_python", "filtered/code_python")
     }
     assert counts == {"raw/starcoder_python": 3, "filtered/code_python": 2}
-    assert lake.table("mixture/mathcode_pile").manifest().n_rows > 2 * 8192
+    assert lake.table("mixture/mathcode_pile").manifest().n_rows > 8192  # two row groups
     return root
 
 
 def is_whole(report: DriveReport) -> bool:
     """All is made but the classifiers of pages, of which there are none here."""
-    missing = {failure.asset for failure in report.failures}
     red = [check for check in report.checks if check.is_blocking and not check.passed]
-    return missing == {"models/open_web_math", "models/cc_en_math_round2"} and not red
+    return not red and all(failure.asset.startswith("models/") for failure in report.failures)
 
 
 @pytest.mark.parametrize("by_partition", [True, False], ids=["partitions", "inside"])
