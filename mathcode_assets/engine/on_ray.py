@@ -23,6 +23,7 @@ from mathcode_assets.engine.settings import CORES_VARIABLE, EngineSettings
 # Tasks handed to Ray ahead of their turn, for each that runs.
 WINDOW = 4
 REACH_TIMEOUT_S = 120.0
+CONNECT_TIMEOUT_S = 10.0
 _DISTRIBUTION = "mathcode-assets"
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 
@@ -172,12 +173,24 @@ def _connected(address: str) -> Any:
         raise RayUnreachable("settings.engine.kind: ray needs ray: pip install 'mathcode-assets[ray]'") from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not ray.is_initialized():
+        _want_somebody_at(address)
         try:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             reason = " ".join(str(error).split())[:300]
             raise RayUnreachable(f"no Ray cluster at {address}: {reason}") from error
     return ray
+
+
+def _want_somebody_at(address: str) -> None:
+    """Raise at once where nothing listens: Ray itself asks for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return  # `auto`, or a client's address
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise RayUnreachable(f"no Ray cluster at {address}: {error}") from error
 
 
 def _own_version() -> str:
