@@ -66,7 +66,7 @@ class KeptEventLogStorage(SqliteEventLogStorage):
         return engine
 
     def _make_file(self, shard: str) -> None:
-        """Give a run its file: a copy of an empty one that Dagster made, as making one costs more than a run's events."""
+        """Give a run its file: a copy of an empty one of Dagster, which takes longer to make than a run to write."""
         path = Path(self.path_for_shard(shard))
         if not path.exists() and shard != INDEX_SHARD_NAME:
             staged = path.with_suffix(".new")

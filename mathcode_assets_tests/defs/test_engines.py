@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 import yaml
 
@@ -34,8 +32,8 @@ from mathcode_assets_tests.training.ray_cluster import ray_addresses
 
 pytestmark = pytest.mark.slow
 
-# A file of programs of three row groups, two thirds of which the filter keeps: two row groups for what follows.
-N_PROGRAMS = 20_000
+# A file of programs of two row groups, two thirds of which the filter keeps: two row groups for what follows as well.
+N_PROGRAMS = 13_000
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +113,7 @@ def serial(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         key: len(row_groups_of(lake.table(key, "programs.0000")))
         for key in ("raw/starcoder_python", "filtered/code_python")
     }
-    assert counts == {"raw/starcoder_python": 3, "filtered/code_python": 2}
+    assert counts == {"raw/starcoder_python": 2, "filtered/code_python": 2}
     assert lake.table("mixture/mathcode_pile").manifest().n_rows > 8192  # two row groups
     return root
 
@@ -137,6 +135,49 @@ def test_local_gives_the_bytes_and_events_of_one_process(
     assert events(tmp_path / "lake") == events(serial)
     again = build(given, tmp_path / "lake", by_partition=by_partition)
     assert (again.materialized, again.unchanged) == (0, report.materialized)
+
+
+def test_a_process_that_is_killed_costs_a_run_and_nothing_else(serial: Path, sources: Path, tmp_path: Path) -> None:
+    given = with_engine(sources, tmp_path, kind="local", workers=2)
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        runs = tmp_path / "lake" / ".dagster" / "history" / "runs"
+        deadline = time.monotonic() + 120
+        while not killed and time.monotonic() < deadline:
+            mine = [pid for pid in workers() if writes_below(pid, runs)]
+            if mine:
+                os.kill(mine[0], signal.SIGKILL)
+                killed.append(mine[0])
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    report = build(given, tmp_path / "lake", by_partition=True)
+    thread.join()
+    assert killed and is_whole(report)
+    assert contents(tmp_path / "lake") == contents(serial)
+    statuses = events(tmp_path / "lake")[1]
+    assert set(statuses) == {"SUCCESS", "FAILURE"}  # none is left as if it were still running
+
+
+def workers() -> list[int]:
+    """Worker processes that this one started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"mathcode_assets.engine.worker" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
+
+
+def writes_below(pid: int, folder: Path) -> bool:
+    """Whether the process has the file of a run open: it is in the middle of one, or between two."""
+    with contextlib.suppress(OSError):
+        opened = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+        return any(name.startswith(str(folder)) and not name.startswith(str(folder / "index")) for name in opened)
+    return False
 
 
 def test_ray_gives_the_bytes_of_one_process(serial: Path, sources: Path, tmp_path: Path) -> None:
