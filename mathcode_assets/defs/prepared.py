@@ -58,10 +58,11 @@ class PreparedJob:
 
     def _prepare(self, selection: tuple[dg.AssetKey, ...]) -> dg.JobDefinition:
         prepared = self._job.as_ephemeral_job(resource_defs={}, input_values={}, asset_selection=selection)
-        # To write down a run with its selection, Dagster asks the job for that selection of itself: it is that already.
-        prepared.get_subset = partial(_itself, prepared)  # type: ignore[method-assign]
+        # Before it writes down a run, Dagster asks the job for the selection once more, and writes down that one.
+        written = prepared.get_subset(asset_selection=frozenset(selection))
+        prepared.get_subset = partial(_answer, written)  # type: ignore[method-assign]
         return prepared
 
 
-def _itself(job: dg.JobDefinition, **selection: Any) -> dg.JobDefinition:
+def _answer(job: dg.JobDefinition, **selection: Any) -> dg.JobDefinition:
     return job

@@ -81,22 +81,6 @@ class RayEngine:
         finally:
             self._cancel([reference for reference, _ in under_way])
 
-    def call(self, function: Callable[[Item], Result], item: Item, *, describe: Describe = str) -> Result:
-        """One call as a task that asks for the GPUs of the settings besides.
-
-        Raises:
-            Exception: what the function raised.
-            WorkerDied: its worker died `exchange.ATTEMPTS` times.
-        """
-        settings = self._settings
-        task = self._task(num_cpus=settings.cpus_per_task, num_gpus=settings.gpus_per_task)
-        reference = task.remote(request_of(function, item))
-        try:
-            return self._result(reference, describe(item))
-        except BaseException:
-            self._cancel([reference])
-            raise
-
     def reach(self, folder: Path | None) -> None:
         """Ask every machine of the cluster whether it can do the work.
 

@@ -24,7 +24,6 @@ class EngineSettings:
     workers: pieces of work at a time; 0 for one a core this process may use, or one a core of the cluster.
     ray_address: of the cluster, `auto` or HOST:PORT (of Ray itself, not of its dashboard).
     cpus_per_task: what a piece of work asks of Ray.
-    gpus_per_task: what the generation of a partition asks of Ray, where its model runs in the process.
     shared_paths: the lake's folder is there under the same path on every machine of the cluster.
     """
 
@@ -32,7 +31,6 @@ class EngineSettings:
     workers: int = 0
     ray_address: str = "auto"
     cpus_per_task: float = 1.0
-    gpus_per_task: float = 0.0
     shared_paths: bool = False
 
     def __post_init__(self) -> None:
@@ -42,8 +40,6 @@ class EngineSettings:
             raise ValueError(f"workers: wants 0 or more, got {self.workers}")
         if self.cpus_per_task <= 0:
             raise ValueError(f"cpus_per_task: wants more than 0, got {self.cpus_per_task}")
-        if self.gpus_per_task < 0:
-            raise ValueError(f"gpus_per_task: wants 0 or more, got {self.gpus_per_task}")
         if self.ray_address.startswith(("http://", "https://")):
             raise ValueError(f"ray_address: wants HOST:PORT of Ray itself, got {self.ray_address}, a dashboard's")
 
