@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
 from mathcode_assets.defs.ablating import partition_keys
+from mathcode_assets.defs.dead_runs import registered
 from mathcode_assets.defs.jobs import OBSERVED, observe_job_name
 from mathcode_assets.defs.partition_runs import (
     CheckRecord,
@@ -29,7 +30,7 @@ from mathcode_assets.defs.partition_runs import (
     make_in_worker,
 )
 from mathcode_assets.defs.prepared import QUIET
-from mathcode_assets.defs.table_assets import LakeAsset
+from mathcode_assets.defs.table_assets import LakeAsset, materialization_of
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.engine.exchange import WorkerDied
 from mathcode_assets.engine.local import LocalEngine
@@ -156,6 +157,7 @@ class Driver:
         self._progress = progress
         self._location = location
         self._failed: set[tuple[str, str]] = set()
+        self._tags: Mapping[str, str] = {}
 
     def run(self) -> DriveReport:
         """Observe the sources, then make everything that is not current, models included where none is promoted.
@@ -167,8 +169,13 @@ class Driver:
         settings = self._workspace.settings("engine", EngineSettings)
         if settings.kind == RAY:
             self._workspace.engine()
-        for job in self._observe_jobs:
-            job.execute_in_process(instance=self._instance, run_config=QUIET)
+        with registered(self._instance) as self._tags:
+            for job in self._observe_jobs:
+                job.execute_in_process(instance=self._instance, run_config=QUIET, tags=self._tags)
+            self._runs.begin()
+            return self._make_all(settings)
+
+    def _make_all(self, settings: EngineSettings) -> DriveReport:
         report = DriveReport()
         self._failed = set()
         ordered = chains(self._assets)
@@ -189,8 +196,8 @@ class Driver:
 
     def _make_level(self, level: Sequence[Chain], engine: Engine, report: DriveReport) -> None:
         """Make chains that do not rest on each other, and say for each what came of it."""
-        wanted = sorted((chain for chain in level if self._is_wanted(chain)), key=self._is_alone)
-        names = [partition_keys(self._workspace, chain.source) if chain.source else [WHOLE] for chain in wanted]
+        wanted = sorted(filter(None, map(self._wanted, level)), key=self._is_alone)
+        names = [partition_keys(self._runs.seen, chain.source) if chain.source else [WHOLE] for chain in wanted]
         work = [(chain, partition) for chain, keys in zip(wanted, names, strict=True) for partition in keys]
         n_together = sum(not self._is_alone(chain) for chain, _ in work)
         made = itertools.chain(self._made(work[:n_together], engine), self._made(work[n_together:], SerialEngine()))
@@ -202,10 +209,20 @@ class Driver:
                 self._failed |= {(key, partition) for key in found.failed}
             self._progress(_chain_line(chain, len(keys), report.materialized - before))
 
-    def _is_wanted(self, chain: Chain) -> bool:
+    def _wanted(self, chain: Chain) -> Chain | None:
+        """What of a chain the settings ask for; None where that is nothing, or models that are in use."""
         if all(_is_settled_model(self._workspace, asset) for asset in chain.assets):
-            return False
-        return all(asset.is_wanted(self._workspace) for asset in chain.assets)
+            self._tell_of(chain)
+            return None
+        assets = tuple(asset for asset in chain.assets if asset.is_wanted(self._workspace))
+        return replace(chain, assets=assets) if assets else None
+
+    def _tell_of(self, chain: Chain) -> None:
+        """Have Dagster know of models that are in use: their steps do not run again, or they might change."""
+        for asset in chain.assets:
+            table = self._workspace.lake.table(asset.key)
+            if table.find_manifest() is not None and not self._runs.record.has(table):
+                self._instance.report_runless_asset_event(materialization_of(table))
 
     def _is_alone(self, chain: Chain) -> bool:
         return any(asset.is_alone(self._workspace) for asset in chain.assets)
@@ -214,12 +231,14 @@ class Driver:
         """What became of each partition of each chain, in order."""
         if engine.n_workers < 2 or len(work) < 2 or self._location is None:
             for chain, partition in work:
-                yield self._runs.make(chain.assets, partition, failed=self._failed_in(partition))
+                yield self._runs.make(chain.assets, partition, failed=self._failed_in(partition), tags=self._tags)
             return
         tasks = [self._task(chain, partition, self._location) for chain, partition in work]
         n_done = 0
         try:
             for made in engine.map(make_in_worker, tasks, lost=_lost):
+                chain, partition = work[n_done]
+                self._runs.forget(chain.assets, partition)
                 n_done += 1
                 yield made
         finally:
@@ -232,6 +251,7 @@ class Driver:
             keys=tuple(asset.key for asset in chain.assets),
             partition=partition,
             failed=self._failed_in(partition),
+            tags=self._tags,
             run_id=str(uuid.uuid4()),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import re
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 import dagster as dg
 
+from mathcode_assets.defs.currency import WorkspaceSnapshot
 from mathcode_assets.defs.instance import open_instance
 from mathcode_assets.defs.prepared import PreparedJob
-from mathcode_assets.defs.table_assets import LakeAsset, TableCheck
+from mathcode_assets.defs.recorded import Record
+from mathcode_assets.defs.table_assets import LakeAsset, TableCheck, quarantine_key
 from mathcode_assets.defs.workspace import Withheld, Workspace
 
 # The error's class with its modules, before its message.
@@ -84,13 +86,14 @@ class PartitionTask:
     """A partition of a chain for a worker.
 
     keys: of the chain's assets, in order; failed: of the assets above, those that failed in this partition.
-    run_id: of the run, or what the ids of further tries are made from.
+    tags: of the run; run_id: its id, or what the ids of further tries are made from.
     """
 
     location: CodeLocation
     keys: tuple[str, ...]
     partition: str
     failed: frozenset[str]
+    tags: Mapping[str, str]
     run_id: str
 
     def __str__(self) -> str:
@@ -110,9 +113,42 @@ class PartitionRuns:
         self._job = PreparedJob(definitions.resolve_implicit_global_asset_job_def(), instance)
         self._workspace = workspace
         self._instance = instance
+        self.begin()
+
+    def begin(self) -> None:
+        """Read anew what is published and what Dagster has on record: others may have made something since.
+
+        Whether a partition is current is asked of all of them, and each asks for its inputs: read once.
+        """
+        self._record = Record(self._instance)
+        self._seen = WorkspaceSnapshot(self._workspace)
+
+    @property
+    def seen(self) -> WorkspaceSnapshot:
+        """The workspace as it was read last."""
+        return self._seen
+
+    @property
+    def record(self) -> Record:
+        """What Dagster had on record when it was read last."""
+        return self._record
+
+    def forget(self, members: Sequence[LakeAsset], partition: str) -> None:
+        """What a run may have published is read again when it is asked for."""
+        for member in members:
+            self._seen.lake.forget(member.key, partition)
+            self._seen.lake.forget(quarantine_key(member.key), partition)
+            for key in member.publishes:
+                self._seen.lake.forget(key)
 
     def make(
-        self, chain: Sequence[LakeAsset], partition: str, *, failed: Collection[str], run_id: str | None = None
+        self,
+        chain: Sequence[LakeAsset],
+        partition: str,
+        *,
+        failed: Collection[str],
+        tags: Mapping[str, str],
+        run_id: str | None = None,
     ) -> Made:
         """Make the members of a chain that are not current, from the first such member on.
 
@@ -120,7 +156,8 @@ class PartitionRuns:
             chain: assets of the same partitions, each after those it is made from.
             partition: of all of them.
             failed: keys of assets that failed in this partition.
-            run_id: of the run, if there is one.
+            tags: of the run, if there is one.
+            run_id: its id.
         """
         made = Made()
         members = list(chain)
@@ -133,8 +170,10 @@ class PartitionRuns:
         result = self._job.execute(
             [member.asset_key for member in members],
             partition_key=partition if chain[0].partitioned_by else None,
+            tags=tags,
             run_id=run_id,
         )
+        self.forget(members, partition)
         materialized = {event.asset_key for event in result.get_asset_materialization_events() if event.asset_key}
         made.materialized += len(materialized)
         checks = _checks_of_run(members, partition, result)
@@ -147,18 +186,18 @@ class PartitionRuns:
         return made
 
     def _is_recorded(self, asset: LakeAsset, partition: str, made: Made) -> bool:
-        """Whether the partition is current on storage, Dagster knows it, and its blocking checks hold."""
+        """Whether the partition is current on storage, Dagster knows just that, and its blocking checks hold."""
         try:
-            if not asset.is_current(self._workspace, partition):
+            if not asset.is_current(self._seen, partition):
                 return False
         except (LookupError, Withheld):
             return False  # an input is not there, or may not be used
         if not self._is_known(asset, partition):
             return False
-        table = self._workspace.lake.table(asset.key, partition)
+        table = self._seen.lake.table(asset.key, partition)
         records = []
         for check in asset.checks:
-            outcome = check.evaluate(self._workspace, table, table.manifest())
+            outcome = check.evaluate(self._seen, table, table.manifest())
             records.append(_check_record(asset, partition, check, outcome.passed, outcome.description))
         if not all(record.passed for record in records if record.is_blocking):
             return False
@@ -166,16 +205,11 @@ class PartitionRuns:
         return True
 
     def _is_known(self, asset: LakeAsset, partition: str) -> bool:
-        if asset.partitioned_by is None:
-            is_made = self._instance.get_latest_materialization_event(asset.asset_key) is not None
-            return is_made and self._is_checked(asset)
-        return partition in self._instance.get_materialized_partitions(asset.asset_key)
-
-    def _is_checked(self, asset: LakeAsset) -> bool:
-        """Whether every blocking check has run: one that a newer version of this code brings has not."""
-        keys = [dg.AssetCheckKey(asset.asset_key, check.name) for check in asset.checks if check.blocking]
-        records = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(keys) if keys else {}
-        return all(key in records for key in keys)
+        """Whether Dagster has what was published on record, with every check: also one that newer code brings."""
+        table = self._workspace.lake.table(asset.key, partition)
+        names = [*(check.name for check in asset.checks), *asset.separate_checks]
+        published = [table, *asset.published_besides(self._workspace, partition)]
+        return all(map(self._record.has, published)) and self._record.has_checked(table, names)
 
 
 def _unblocked(members: Sequence[LakeAsset], failed: Collection[str], made: Made) -> list[LakeAsset]:
@@ -252,7 +286,8 @@ def make_in_worker(task: PartitionTask) -> Made:
             instance.report_run_failed(run, "the process that made it ended")
         number += 1
     chain = [assets[key] for key in task.keys]
-    return runs.make(chain, task.partition, failed=task.failed, run_id=attempt_id(task.run_id, number))
+    runs.begin()
+    return runs.make(chain, task.partition, failed=task.failed, tags=task.tags, run_id=attempt_id(task.run_id, number))
 
 
 def attempt_id(run_id: str, number: int) -> str:

@@ -7,7 +7,7 @@ run, its steps and its events are those that Dagster makes itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,12 @@ class PreparedJob:
         self._prepared: dict[tuple[dg.AssetKey, ...], dg.JobDefinition] = {}
 
     def execute(
-        self, assets: Sequence[dg.AssetKey], *, partition_key: str | None, run_id: str | None
+        self,
+        assets: Sequence[dg.AssetKey],
+        *,
+        partition_key: str | None,
+        tags: Mapping[str, str] | None = None,
+        run_id: str | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Materialize assets in one run; what a step raises is in the result."""
         selection = tuple(assets)
@@ -47,7 +52,7 @@ class PreparedJob:
             run_tags=merge_run_tags(
                 job_def=self._job,
                 partition_key=partition_key,
-                tags=None,
+                tags=tags,
                 asset_selection=selection,
                 instance=self._instance,
                 run_config=QUIET,

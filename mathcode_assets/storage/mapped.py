@@ -7,11 +7,10 @@ writer, so what is published has the bytes it would have had.
 
 from __future__ import annotations
 
-import atexit
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,13 +23,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from mathcode_assets.engine.mapping import Engine
 from mathcode_assets.storage.filesystem import Location
 from mathcode_assets.storage.lake import Lake, Table
+from mathcode_assets.storage.leftovers import process_folder
 from mathcode_assets.storage.shards import read_batches
 
-COPY_PREFIX = "mathcode-copies-"
-# Copies of artifacts that this process fetched, gone when it ends.
-_folders = ExitStack()
+COPY_PREFIX = "copies-"
+# Copies of artifacts that this process fetched.
 _fetched: dict[tuple[str, str], Path] = {}
-atexit.register(_folders.close)
 
 BatchMap = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -75,7 +73,7 @@ class Artifact:
             return self.folder
         key = (self.table.location.uri, self.version)
         if key not in _fetched:
-            folder = Path(_folders.enter_context(tempfile.TemporaryDirectory(prefix=COPY_PREFIX)))
+            folder = Path(tempfile.mkdtemp(prefix=COPY_PREFIX, dir=process_folder()))
             self.lake.fetch_folder(self.table, folder)
             if self.table.manifest().data_version != self.version:
                 raise RuntimeError(f"{key[0]} was published again while its version {self.version[:12]} was in use")

@@ -50,8 +50,8 @@ def test_a_prepared_run_is_the_run_that_dagster_makes(job: dg.JobDefinition, tmp
         instance.add_dynamic_partitions("shards", ["good", "bad"])
         selection = [FIRST, SECOND]
         prepared = PreparedJob(job, instance)
-        prepared.execute(selection, partition_key="good", run_id=None)
-        ours = prepared.execute(selection, partition_key=partition, run_id=None)
+        prepared.execute(selection, partition_key="good")
+        ours = prepared.execute(selection, partition_key=partition)
         theirs = job.execute_in_process(
             instance=instance,
             partition_key=partition,
@@ -77,7 +77,7 @@ def test_dagsters_own_class_reads_what_is_kept_open_and_the_other_way_round(
         assert isinstance(instance.run_storage, KeptRunStorage)
         instance.add_dynamic_partitions("shards", keys)
         prepared = PreparedJob(job, instance)
-        runs = [prepared.execute([FIRST, SECOND], partition_key=key, run_id=None).run_id for key in keys]
+        runs = [prepared.execute([FIRST, SECOND], partition_key=key).run_id for key in keys]
         events = [told(instance, run_id) for run_id in runs]  # files that were closed are opened again
         with dg.DagsterInstance.from_config(str(tmp_path)) as beside:  # the UI, meanwhile
             assert [told(beside, run_id) for run_id in runs] == events

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from mathcode_assets.corpus.textbooks.editions import EditionConfig, find_editions, mark_editions
 from mathcode_assets.corpus.textbooks.extraction import ExtractionConfig
-from mathcode_assets.corpus.textbooks.reading import PdfReading
 from mathcode_assets.corpus.textbooks.screening import ScreeningConfig, tag_textbooks
 from mathcode_assets.corpus.textbooks.sketches import sketch_documents
+from mathcode_assets.corpus.textbooks.source_files import PdfReading
 from mathcode_assets.defs.assets.consolidated import (
     attributes_asset,
     counted,
