@@ -23,13 +23,13 @@ test: install  ## the default test suite
 test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not ($(APART))"
 
-test-crash: install  ## kill -9, full disks, removed and added again (MATHCODE_KILLS=50 for more kills)
-	$(BIN)/python -m pytest -m "crash and not slow"
+test-crash: install  ## kill -9, full disks, removed and added again; MATHCODE_KILLS=50 for more kills
+	$(BIN)/python -m pytest -m "crash and not slow" mathcode_assets_tests/crash
 
 test-browser: install  ## the UI in a real browser
 	infra/install_system_packages.sh --browser
 	$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt playwright
-	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser
+	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser mathcode_assets_tests/browser
 
 # An S3 server of its own, OpenStack Swift on loopback, in an environment of its own.
 test-s3: install .venv-swift/.installed  ## the graph on object storage: byte for byte, with faults, kills and refusals
