@@ -206,9 +206,9 @@ class PartitionRuns:
 
     def _is_known(self, asset: LakeAsset, partition: str) -> bool:
         """Whether Dagster has what was published on record, with every check: also one that newer code brings."""
-        table = self._workspace.lake.table(asset.key, partition)
+        table = self._seen.lake.table(asset.key, partition)
         names = [*(check.name for check in asset.checks), *asset.separate_checks]
-        published = [table, *asset.published_besides(self._workspace, partition)]
+        published = [table, *asset.published_besides(self._seen, partition)]
         return all(map(self._record.has, published)) and self._record.has_checked(table, names)
 
 
