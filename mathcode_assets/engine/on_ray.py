@@ -25,7 +25,6 @@ WINDOW = 4
 REACH_TIMEOUT_S = 120.0
 CONNECT_TIMEOUT_S = 10.0
 _DISTRIBUTION = "mathcode-assets"
-_THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
 class RayUnreachable(RuntimeError):
@@ -44,8 +43,7 @@ class RayEngine:
         self._ray = _connected(settings.ray_address)
         cpus = self._ray.cluster_resources().get("CPU", 0.0)
         self.n_workers = settings.workers or max(1, int(cpus / settings.cpus_per_task))
-        cores = max(1, int(settings.cpus_per_task))
-        self._environment = {CORES_VARIABLE: str(cores), **dict.fromkeys(_THREADS, str(cores))}
+        self._cores = max(1, int(settings.cpus_per_task))
 
     def map(
         self,
@@ -73,7 +71,7 @@ class RayEngine:
 
         try:
             for item in items:
-                under_way.append((task.remote(request_of(function, item)), item))
+                under_way.append((task.remote(request_of(function, item), self._cores), item))
                 if len(under_way) >= ahead:
                     yield first_result()
             while under_way:
@@ -106,7 +104,9 @@ class RayEngine:
             asked = self._task(num_cpus=0, scheduling_strategy=where, max_retries=0)
             request = request_of(_look, str(folder) if folder else "")
             found, has_folder = self._result(
-                asked.remote(request), f"{node['NodeManagerHostname']} of the cluster", timeout_s=REACH_TIMEOUT_S
+                asked.remote(request, self._cores),
+                f"{node['NodeManagerHostname']} of the cluster",
+                timeout_s=REACH_TIMEOUT_S,
             )
             if found != version:
                 raise RayUnreachable(f"{node['NodeManagerHostname']} has {_DISTRIBUTION} {found}, here is {version}")
@@ -114,8 +114,9 @@ class RayEngine:
                 raise RayUnreachable(f"{node['NodeManagerHostname']} of the Ray cluster has no folder {folder}")
 
     def _task(self, **options: Any) -> Any:
-        given = {"max_retries": ATTEMPTS - 1, "runtime_env": {"env_vars": self._environment}, **options}
-        return self._ray.remote(**given)(answer_to)
+        # Ray sets the threads of libraries to the task's processors itself. An environment by `runtime_env` would
+        # start workers of its own for each setting, through an agent that a small cluster may not have.
+        return self._ray.remote(**{"max_retries": ATTEMPTS - 1, **options})(_answer)
 
     def _result(self, reference: Any, described: str, timeout_s: float | None = None) -> Any:
         from ray import exceptions
@@ -181,6 +182,11 @@ def _own_version() -> str:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(_DISTRIBUTION)
     return "without metadata"
+
+
+def _answer(request: bytes, cores: int) -> bytes:
+    os.environ[CORES_VARIABLE] = str(cores)
+    return answer_to(request)
 
 
 def _look(folder: str) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""What makes a drive's runs cheap changes nothing of them: files as Dagster reads them, events as Dagster writes them."""
+"""What makes the runs of a drive cheap changes nothing of them: files as Dagster reads them, events as it writes them."""
 
 from pathlib import Path
 

@@ -181,7 +181,7 @@ def writes_below(pid: int, folder: Path) -> bool:
 
 
 def test_ray_gives_the_bytes_of_one_process(serial: Path, sources: Path, tmp_path: Path) -> None:
-    with ray_addresses() as (address, _):
+    with ray_addresses(has_dashboard=False) as (address, _):
         given = with_engine(sources, tmp_path, kind="ray", ray_address=address, cpus_per_task=0.5)
         report = build(given, tmp_path / "lake", by_partition=True)
         assert is_whole(report)

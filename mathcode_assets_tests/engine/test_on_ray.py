@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with ray_addresses() as (ray, _):
+    with ray_addresses(has_dashboard=False) as (ray, _):
         yield ray
 
 

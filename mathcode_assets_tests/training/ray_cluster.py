@@ -29,8 +29,11 @@ def ray_cluster() -> Iterator[str]:
 
 
 @contextmanager
-def ray_addresses() -> Iterator[tuple[str, str]]:
-    """The addresses of Ray itself and of the dashboard, while the cluster is there."""
+def ray_addresses(*, has_dashboard: bool = True) -> Iterator[tuple[str, str]]:
+    """The addresses of Ray itself and of the dashboard, while the cluster is there.
+
+    Tasks need no dashboard, and its ten processes are most of what starting a cluster takes.
+    """
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs ray: pip install 'mathcode-assets[ray]'")
     ports = [free_port() for _ in range(3)]
@@ -50,6 +53,7 @@ def ray_addresses() -> Iterator[tuple[str, str]]:
     command += ["--dashboard-agent-listen-port", str(ports[2])]
     command += ["--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1"]
     command += ["--temp-dir", str(temporary), "--object-store-memory", str(100 << 20), "--disable-usage-stats"]
+    command += ["--include-dashboard", str(has_dashboard).lower()]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     try:
         assert done.returncode == 0, done.stdout + done.stderr
