@@ -21,6 +21,7 @@ from mathcode_assets.config import SourcesFileError, load_sources
 from mathcode_assets.defs.assets import ablation, checkpoint, clean, duplicates, mixture, scores, sources
 from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
+from mathcode_assets.defs.partition_runs import OpenedLocation
 from mathcode_assets.defs.resources import WorkspaceResource, s3_resource
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.defs.workspace import Workspace
@@ -68,6 +69,15 @@ def build_definitions(
         },
         # One process a run: a partition is minutes of work, and stages parallelise inside it.
         executor=dg.in_process_executor,
+    )
+
+
+def opened_location(sources_file: str, root: str | None) -> OpenedLocation:
+    """The graph over one sources file, as a worker of a drive opens it."""
+    return OpenedLocation(
+        definitions=build_definitions(sources_file, root=root),
+        assets=LAKE_ASSETS,
+        workspace=WorkspaceResource(sources_file=sources_file, root=root).open(),
     )
 
 

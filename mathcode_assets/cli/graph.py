@@ -61,11 +61,12 @@ def build(sources_file: Path, *, root: str | None) -> int:
     """Drive the graph and print the table of components, the checks, and where to look next."""
     load_sources(sources_file)  # a mistake in the file is told before anything heavy is imported
     started = time.perf_counter()
-    from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
+    from mathcode_assets.definitions import LAKE_ASSETS, build_definitions, opened_location
     from mathcode_assets.defs.drive import Driver
     from mathcode_assets.defs.graph import CORPUS
     from mathcode_assets.defs.instance import dagster_home, open_instance
     from mathcode_assets.defs.launching import is_asked_for, missing_packages
+    from mathcode_assets.defs.partition_runs import CodeLocation
     from mathcode_assets.defs.resources import WorkspaceResource
     from mathcode_assets.storage.catalog import write_catalog
 
@@ -80,6 +81,7 @@ def build(sources_file: Path, *, root: str | None) -> int:
             workspace=workspace,
             instance=instance,
             progress=lambda line: out.print(line, style="dim", markup=False),
+            location=CodeLocation(open=opened_location, sources_file=str(sources_file), root=root, home=home),
         )
         report = driver.run()
     catalog = write_catalog(workspace.lake)

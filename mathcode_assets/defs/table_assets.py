@@ -135,6 +135,8 @@ class LakeAsset:
     publishes: Sequence[str] = ()  # keys of other tables that its step publishes
     separate_checks: Sequence[str] = ()  # blocking checks that are Dagster ops of their own
     is_wanted: Callable[[Workspace], bool] = lambda workspace: True  # whether the settings ask for it; for the driver
+    # Whether its partitions are made one after another whatever the engine, as they share a model or a GPU.
+    is_alone: Callable[[Workspace], bool] = lambda workspace: False
 
     @property
     def asset_key(self) -> dg.AssetKey:
