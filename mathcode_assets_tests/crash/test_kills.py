@@ -36,7 +36,8 @@ SEED = int(os.environ.get("MATHCODE_KILL_SEED", "20"))
 KILLS_IN_A_CHAIN = max(10, N_KILLS // 4)
 # Of all the steps, the longest life in a chain: on average, a chain gets most of the way.
 LONGEST_LIFE = 1.6 / (KILLS_IN_A_CHAIN + 1)
-MAX_DELAY_S = 0.05
+# Dagster's events follow what is published by some milliseconds.
+MAX_DELAY_S = 0.1
 GONE_S = 20.0
 
 
@@ -45,14 +46,14 @@ def strikes(counts: dict[str, int], seed: int) -> Iterator[Strike]:
     random = Random(seed)
     start = counts["records_before_files"]
     while True:
-        kind = random.choice([FILES, FILES, RECORDS])
+        kind = random.choice([FILES, FILES, FILES, RECORDS])
         if kind == FILES:
             after = random.randint(1, int(counts[FILES] * LONGEST_LIFE))
         elif random.random() < 0.3:
-            after = random.randint(1, start)  # while the instance is made, and the sources are observed
+            after = random.randint(1, max(1, start))  # while the instance is made, and the sources are observed
         else:
-            after = start + random.randint(1, int((counts[RECORDS] - start) * LONGEST_LIFE))
-        delay = 0.0 if random.random() < 0.5 else random.uniform(0.0, MAX_DELAY_S)
+            after = start + random.randint(1, 1 + int((counts[RECORDS] - start) * LONGEST_LIFE))
+        delay = 0.0 if random.random() < 0.3 else random.uniform(0.0, MAX_DELAY_S)
         yield Strike(kind=kind, after=after, delay_s=delay, victim=random.choice([GROUP, ALL]))
 
 
