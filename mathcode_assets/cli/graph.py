@@ -66,9 +66,11 @@ def build(sources_file: Path, *, root: str | None) -> int:
     from mathcode_assets.defs.graph import CORPUS
     from mathcode_assets.defs.instance import dagster_home, open_instance
     from mathcode_assets.defs.launching import is_asked_for, missing_packages
-    from mathcode_assets.defs.partition_runs import CodeLocation
+    from mathcode_assets.defs.partition_runs import CodeLocation, Failure
     from mathcode_assets.defs.resources import WorkspaceResource
-    from mathcode_assets.storage.catalog import write_catalog
+    from mathcode_assets.storage.catalog import CATALOG_NAME, write_catalog
+    from mathcode_assets.storage.full_disk import FullDisk
+    from mathcode_assets.storage.lake import WHOLE
 
     workspace = WorkspaceResource(sources_file=str(sources_file), root=root).open()
     workspace.lake.root.check_reachable()
@@ -84,7 +86,11 @@ def build(sources_file: Path, *, root: str | None) -> int:
             location=CodeLocation(open=opened_location, sources_file=str(sources_file), root=root, home=home),
         )
         report = driver.run()
-    catalog = write_catalog(workspace.lake)
+    try:
+        catalog = write_catalog(workspace.lake)
+    except FullDisk as error:
+        catalog = None
+        report.failures.append(Failure(asset=CATALOG_NAME, partition=WHOLE, reason=f"FullDisk: {error}"))
     print_components(workspace)
     if missing:
         out.print(f"not trained: {', '.join(missing)} missing here (infra/install_environment.sh ENV train,eval)")

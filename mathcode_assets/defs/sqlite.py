@@ -27,6 +27,8 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
+from mathcode_assets.storage.leftovers import process_folder
+
 # Runs whose files stay open: the one that is written, and those that were asked about last.
 OPEN_RUNS = 4
 
@@ -78,7 +80,7 @@ class KeptEventLogStorage(SqliteEventLogStorage):
 
     def _empty_file(self) -> bytes:
         if self._empty is None:
-            with TemporaryDirectory() as folder:
+            with TemporaryDirectory(dir=process_folder()) as folder:
                 self._initialise(f"sqlite:///{folder}/empty.db")
                 self._empty = Path(folder, "empty.db").read_bytes()
         return self._empty
