@@ -21,7 +21,8 @@ from mathcode_assets.config import SourcesFileError, load_sources
 from mathcode_assets.defs.assets import ablation, checkpoint, clean, duplicates, mixture, scores, sources
 from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
-from mathcode_assets.defs.resources import WorkspaceResource
+from mathcode_assets.defs.partition_runs import OpenedLocation
+from mathcode_assets.defs.resources import WorkspaceResource, s3_resource
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sample import sample_dir
@@ -49,8 +50,9 @@ def build_definitions(
     Args:
         sources_file: local path of the YAML.
         root: another root of the lake than the file names.
-        resources: replacements, for tests.
+        resources: replacements; `s3`, an `S3Resource`, where S3 is not to be found through the environment.
     """
+    bound = store_of(sources_file, root) | dict(resources or {})
     return dg.Definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
@@ -62,12 +64,30 @@ def build_definitions(
         jobs=JOBS,
         schedules=SCHEDULES,
         resources={
-            "workspace": WorkspaceResource(sources_file=str(sources_file), root=root),
-            **(resources or {}),
+            "workspace": WorkspaceResource(sources_file=str(sources_file), root=root, s3=bound.get("s3")),
+            **bound,
         },
         # One process a run: a partition is minutes of work, and stages parallelise inside it.
         executor=dg.in_process_executor,
     )
+
+
+def opened_location(sources_file: str, root: str | None) -> OpenedLocation:
+    """The graph over one sources file, as a worker of a drive opens it."""
+    return OpenedLocation(
+        definitions=build_definitions(sources_file, root=root),
+        assets=LAKE_ASSETS,
+        workspace=WorkspaceResource(sources_file=sources_file, root=root).open(),
+    )
+
+
+def store_of(sources_file: str | Path, root: str | None) -> dict[str, Any]:
+    """The resource `s3`, where the sources file or the root names S3; a file that cannot be read names nothing."""
+    try:
+        found = s3_resource(load_sources(sources_file), root)
+    except SourcesFileError:
+        return {}
+    return {} if found is None else {"s3": found}
 
 
 _SOURCES = os.environ.get("MATHCODE_SOURCES")

@@ -18,9 +18,11 @@ import dagster as dg
 import pyarrow as pa
 
 from mathcode_assets.defs.partitions import partitions_def
+from mathcode_assets.defs.recorded import is_on_record
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import CLEAN, FIELD_DOC_KEY, KEPT, NEAR, QUARANTINE
+from mathcode_assets.storage.full_disk import explained
 from mathcode_assets.storage.lake import WHOLE, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
@@ -133,6 +135,8 @@ class LakeAsset:
     publishes: Sequence[str] = ()  # keys of other tables that its step publishes
     separate_checks: Sequence[str] = ()  # blocking checks that are Dagster ops of their own
     is_wanted: Callable[[Workspace], bool] = lambda workspace: True  # whether the settings ask for it; for the driver
+    # Whether its partitions are made one after another whatever the engine, as they share a model or a GPU.
+    is_alone: Callable[[Workspace], bool] = lambda workspace: False
 
     @property
     def asset_key(self) -> dg.AssetKey:
@@ -144,7 +148,12 @@ class LakeAsset:
         table = workspace.lake.table(self.key, partition)
         build = self.build(workspace, partition)
         if _is_current(workspace, table, build) and table.is_intact():
-            return Published(manifest=table.manifest(), reused=True)
+            return Published(manifest=table.manifest(), reused=True, others=_expected(build))
+        with explained(table.location, f"{self.key}[{partition}]"):
+            return self._make(workspace, table, build)
+
+    def _make(self, workspace: Workspace, table: Table, build: Build) -> Published:
+        """Make the partition and publish it."""
         if isinstance(build, FolderBuild):
             with workspace.work_folder() as folder:
                 accounting, facts = build.make(folder)
@@ -158,7 +167,7 @@ class LakeAsset:
             schema=self.schema,
             recipe=build.recipe,
             batches=build.batches(),
-            accounting=lambda n_rows: self._account(workspace, partition, build, n_rows),
+            accounting=lambda n_rows: self._account(workspace, table.partition, build, n_rows),
             n_tokens=build.n_tokens,
             tokenizer=build.tokenizer,
             facts=build.facts,
@@ -181,6 +190,10 @@ class LakeAsset:
         """Whether materializing the partition would change nothing."""
         table = workspace.lake.table(self.key, partition)
         return _is_current(workspace, table, self.build(workspace, partition))
+
+    def published_besides(self, workspace: Workspace, partition: str) -> Sequence[Table]:
+        """The tables that its step publishes besides its own."""
+        return _expected(self.build(workspace, partition)) if self.publishes else ()
 
     def _dep(self, key: str) -> dg.AssetDep:
         # Dagster's default is that partitions of the same name belong together.
@@ -225,7 +238,9 @@ class LakeAsset:
             seconds = time.perf_counter() - started
             table = opened.lake.table(self.key, partition)
             for other in published.others:
-                context.log_event(_materialization(other))
+                # Those of a step that was killed before it had told of all.
+                if not published.reused or not is_on_record(context.instance, other):
+                    context.log_event(materialization_of(other))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(manifest.data_version),
                 # Previews first: what a person opens the page for stands above the fold.
@@ -296,12 +311,15 @@ def _run_facts(build: Build) -> Mapping[str, Any]:
 
 def _is_current(workspace: Workspace, table: Table, build: Build) -> bool:
     """Published by the same recipe, with everything that its step publishes besides."""
-    others = build.expected if isinstance(build, FolderBuild) else ()
-    return workspace.lake.is_current(table, build.recipe) and all(other.find_manifest() for other in others)
+    return workspace.lake.is_current(table, build.recipe) and all(other.find_manifest() for other in _expected(build))
 
 
-def _materialization(table: Table) -> dg.AssetMaterialization:
-    """The event of a table that another asset's step published."""
+def _expected(build: Build) -> Sequence[Table]:
+    return build.expected if isinstance(build, FolderBuild) else ()
+
+
+def materialization_of(table: Table) -> dg.AssetMaterialization:
+    """The event of a published table that its own step does not report."""
     manifest = table.manifest()
     return dg.AssetMaterialization(
         asset_key=dg.AssetKey(table.key.split("/")),
