@@ -1,4 +1,4 @@
-"""The code location: every asset, check, job and schedule, assembled explicitly.
+"""The code location: every asset, check, job, schedule and sensor, assembled explicitly.
 
     build_definitions("sources.yaml", root="lake")
 
@@ -21,7 +21,9 @@ from mathcode_assets.config import SourcesFileError, load_sources
 from mathcode_assets.defs.assets import ablation, checkpoint, clean, duplicates, mixture, scores, sources
 from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
+from mathcode_assets.defs.reconcile import reconcile_job, reconcile_schedule
 from mathcode_assets.defs.resources import WorkspaceResource
+from mathcode_assets.defs.sensors import sensors, settings_of
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sample import sample_dir
@@ -51,16 +53,19 @@ def build_definitions(
         root: another root of the lake than the file names.
         resources: replacements, for tests.
     """
+    assets = automatic(sources_file)
+    reconcile = reconcile_job(assets)
     return dg.Definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
             *ablation.SOURCES,
-            *(asset.definition() for asset in automatic(sources_file)),
+            *(asset.definition() for asset in assets),
             *duplicates.SPECS,
         ],
         asset_checks=[*clean.CHECKS, *mixture.CHECKS],
-        jobs=JOBS,
-        schedules=SCHEDULES,
+        jobs=[*JOBS, reconcile],
+        schedules=[*SCHEDULES, reconcile_schedule(reconcile)],
+        sensors=sensors(settings_of(sources_file), reconcile),
         resources={
             "workspace": WorkspaceResource(sources_file=str(sources_file), root=root),
             **(resources or {}),

@@ -9,11 +9,36 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import dagster as dg
 
 _AC = dg.AutomationCondition
+SECTION = "automation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutomationSettings:
+    """Section `automation` of the settings; the two intervals count from the next start of the code location.
+
+    list_every_s: between two looks of a sensor at its source. A listing of an object store costs a request a thousand
+        files, and a partition is minutes to an hour of work, so some minutes more or less are nothing.
+    tick_every_s: between two evaluations of the conditions; Dagster's own default.
+    reconcile_partitions: that one reconciliation asks for at most; the next one goes on.
+    reconcile_after_s: what changed less long ago is left to the conditions, which may be about to ask for it.
+    """
+
+    list_every_s: int = 300
+    tick_every_s: int = 30
+    reconcile_partitions: int = 500
+    reconcile_after_s: int = 600
+
+    def __post_init__(self) -> None:
+        for name in ("list_every_s", "tick_every_s", "reconcile_partitions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: wants 1 or more, got {getattr(self, name)}")
+
 
 # No blocking check of an input is anything but passed on its latest materialization.
 CHECKS_PASSED = ~_AC.any_deps_match(_AC.any_checks_match(~_AC.check_passed(), blocking_only=True))

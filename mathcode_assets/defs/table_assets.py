@@ -25,6 +25,7 @@ from mathcode_assets.storage.lake import WHOLE, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
 OWNER = "team:corpus"
+DATA_VERSION_TAG = "dagster/data_version"
 # Steps that share something scarce, by how their keys begin. Without limits (a laptop) the names mean nothing;
 # a deployment sets them (infra/dagster).
 POOLS = {
@@ -101,7 +102,7 @@ class Published:
     """What materializing a partition came to.
 
     manifest: of the partition; reused: it was current, and nothing was computed.
-    others: tables that were published with it; run_facts: see `TableBuild`.
+    others: tables that were published with it, now or when it was made; run_facts: see `TableBuild`.
     """
 
     manifest: Manifest
@@ -144,7 +145,8 @@ class LakeAsset:
         table = workspace.lake.table(self.key, partition)
         build = self.build(workspace, partition)
         if _is_current(workspace, table, build) and table.is_intact():
-            return Published(manifest=table.manifest(), reused=True)
+            others = build.expected if isinstance(build, FolderBuild) else ()
+            return Published(manifest=table.manifest(), reused=True, others=others)
         if isinstance(build, FolderBuild):
             with workspace.work_folder() as folder:
                 accounting, facts = build.make(folder)
@@ -224,7 +226,8 @@ class LakeAsset:
             manifest = published.manifest
             seconds = time.perf_counter() - started
             table = opened.lake.table(self.key, partition)
-            for other in published.others:
+            # A run that died after it had published told nobody: the one that finds all there tells in its place.
+            for other in unrecorded(context.instance, published.others) if published.reused else published.others:
                 context.log_event(_materialization(other))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(manifest.data_version),
@@ -307,8 +310,36 @@ def _materialization(table: Table) -> dg.AssetMaterialization:
         asset_key=dg.AssetKey(table.key.split("/")),
         partition=None if table.partition == WHOLE else table.partition,
         metadata=manifest_metadata(manifest, reused=False, seconds=0.0),
-        tags={"dagster/data_version": manifest.data_version},
+        tags={DATA_VERSION_TAG: manifest.data_version},
     )
+
+
+def recorded_versions(
+    instance: dg.DagsterInstance, key: dg.AssetKey, *, is_partitioned: bool
+) -> Mapping[str | None, str]:
+    """The data version of each partition's latest materialization, by partition; None for a whole table."""
+    if not is_partitioned:
+        event = instance.get_latest_materialization_event(key)
+        tags = (event.asset_materialization.tags or {}) if event and event.asset_materialization else {}
+        return {None: tags.get(DATA_VERSION_TAG, "")}
+    by_partition = instance.event_log_storage.get_latest_tags_by_partition(
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, tag_keys=[DATA_VERSION_TAG]
+    )
+    return {partition: tags.get(DATA_VERSION_TAG, "") for partition, tags in by_partition.items()}
+
+
+def unrecorded(instance: dg.DagsterInstance, tables: Sequence[Table]) -> list[Table]:
+    """Those of the tables whose version Dagster has no event of."""
+    versions: dict[str, Mapping[str | None, str]] = {}
+    found = []
+    for table in tables:
+        if table.key not in versions:
+            key = dg.AssetKey(table.key.split("/"))
+            versions[table.key] = recorded_versions(instance, key, is_partitioned=table.partition != WHOLE)
+        partition = None if table.partition == WHOLE else table.partition
+        if versions[table.key].get(partition) != table.manifest().data_version:
+            found.append(table)
+    return found
 
 
 def counted(
