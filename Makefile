@@ -7,7 +7,7 @@ LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
 
-.PHONY: sample test test-slow test-training test-infra check ui readme install clean help
+.PHONY: sample test test-slow test-training test-live test-infra check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -16,13 +16,16 @@ sample: install  ## build the embedded sample's MathCode-Pile into ./lake, train
 	$(BIN)/mathcode sample --output $(LAKE)
 
 test: install  ## the default test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not train and not evaluation"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not train and not evaluation and not live"
 
 test-slow: install  ## the tests that build whole lakes or read all of ../shared/data
-	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not live"
 
 test-training: install  ## the tests that train and score real models
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(train or evaluation) and not slow"
+
+test-live: install  ## daemon, code location and webserver as processes, from a changed source to the trained model
+	$(BIN)/python -m pytest -m live
 
 # Environments of their own: the instance with PostgreSQL, and the AWS stacks (630 MB, needs Node.js). Nothing is deployed.
 test-infra: .venv-infra/.installed .venv-cdk/.installed  ## the tests of infra/: image, compose, instance, AWS templates

@@ -35,7 +35,7 @@ from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sources.errors import SourceListingError
 from mathcode_assets.storage.lake import WHOLE, Table
 
-JOB = "reconcile"
+JOB, OP = "reconcile", "compare_and_ask"
 SCHEDULE = "reconcile_daily"
 CRON = "41 4 * * *"
 BACKFILL_TAG = "mathcode/reconcile"
@@ -276,7 +276,7 @@ def request(instance: dg.DagsterInstance, findings: Sequence[Finding], *, now: f
 def reconcile_job(assets: Sequence[LakeAsset]) -> dg.JobDefinition:
     """The job over the assets of a code location."""
 
-    @dg.op(name=JOB, out=dg.Out(list, description="A line for each partition that is not as it should be."))
+    @dg.op(name=OP, out=dg.Out(list, description="A line for each partition that is not as it should be."))
     def reconcile(context: dg.OpExecutionContext, workspace: WorkspaceResource) -> list[str]:
         now = time.time()
         findings = find(workspace.open(), context.instance, assets, now=now)

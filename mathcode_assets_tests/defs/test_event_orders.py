@@ -1,7 +1,7 @@
 """The gate of training under hundreds of random orders of events, judged by somebody who knows only what is true.
 
-The graph has the shape of the real one (shards filtered with a promoted model, scanned for benchmarks, cleaned,
-mixed, packed) and the checkpoint has the real condition. Nothing runs: events are reported, in any order, any
+The graph has the shape of the real one (shards filtered with a promoted model, cleaned of benchmarks, mixed,
+packed) and the checkpoint has the real condition. Nothing runs: events are reported, in any order, any
 number of them between two ticks. The judge keeps what each table was made of, and compares that with what is
 there. It knows no condition, no cursor and no event.
 
@@ -13,10 +13,12 @@ and never on a check that is not passed.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -34,19 +36,22 @@ from mathcode_assets_tests.defs.reported import (
     report_made,
     reported_asset,
 )
+from mathcode_assets_tests.defs.test_automation import partitions_read_once
 
-N_ORDERS, ORDERS_A_TEST = 500, 25
+# Half a second of processor each. MATHCODE_EVENT_ORDERS=500 runs more than the slow suite has time for.
+N_ORDERS = int(os.environ.get("MATHCODE_EVENT_ORDERS", "60"))
+ORDERS_A_CHAIN = 20
 N_EVENTS = 16
+MAX_SHARDS = 3
 # From the last event of the settling to the request: one tick sees the events, one may wait for a run's end.
 TICKS_TO_REQUEST = 2
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shards")
 SOURCE, BENCHMARKS, PROMOTED = "source/web", "source/benchmarks", "promoted/classifier"
-INDEX, FILTERED, SCAN, CLEAN = "index/benchmarks", "filtered/web", "attributes/contamination/web", "clean/web"
-PILE, PACKED, CHECKPOINT = "mixture/pile", "tokens/packed", "checkpoint/m"
-TABLES = (INDEX, FILTERED, SCAN, CLEAN, PILE, PACKED)  # in the order in which they are made
-BY_SHARD = (FILTERED, SCAN, CLEAN)
-CHECKED = (INDEX, FILTERED, SCAN, CLEAN, PILE)
+FILTERED, CLEAN, PILE, PACKED, CHECKPOINT = "filtered/web", "clean/web", "mixture/pile", "tokens/packed", "checkpoint/m"
+TABLES = (FILTERED, CLEAN, PILE, PACKED)  # in the order in which they are made
+BY_SHARD = (FILTERED, CLEAN)
+CHECKED = (FILTERED, CLEAN, PILE)
 
 Place = tuple[str, str | None]
 
@@ -70,10 +75,8 @@ DEFINITIONS = dg.Definitions(
         _source,
         _benchmarks,
         reported_asset(key(PROMOTED), []),
-        reported_asset(key(INDEX), [key(BENCHMARKS)], checked=True),
         reported_asset(key(FILTERED), [key(SOURCE), key(PROMOTED)], checked=True, partitions_def=SHARDS),
-        reported_asset(key(SCAN), [key(FILTERED), key(INDEX)], checked=True, partitions_def=SHARDS),
-        reported_asset(key(CLEAN), [key(FILTERED), key(SCAN)], checked=True, partitions_def=SHARDS),
+        reported_asset(key(CLEAN), [key(FILTERED), key(BENCHMARKS)], checked=True, partitions_def=SHARDS),
         reported_asset(
             key(PILE),
             [key(CLEAN)],
@@ -121,17 +124,15 @@ class World:
         """Versions of what a table would be made of now; None where something is missing."""
         name, shard = place
         above: dict[str, list[Place]] = {
-            INDEX: [],
             FILTERED: [],
-            SCAN: [(FILTERED, shard), (INDEX, None)],
-            CLEAN: [(FILTERED, shard), (SCAN, shard)],
+            CLEAN: [(FILTERED, shard)],
             PILE: [(CLEAN, each) for each in sorted(self.sources)],
             PACKED: [(PILE, None)],
         }
         if any(dep not in self.made for dep in above[name]):
             return None
         found = {dep: self.made[dep].version for dep in above[name]}
-        if name == INDEX:
+        if name == CLEAN:
             found[BENCHMARKS, None] = str(self.benchmarks)
         if name == FILTERED:
             assert shard is not None
@@ -143,10 +144,8 @@ class World:
         name, shard = place
         if name == FILTERED:
             return f"{inputs[SOURCE, shard][:-1]} by {int(inputs[PROMOTED, None]) // 2}"
-        if name == SCAN:
-            return f"{inputs[FILTERED, shard]}, scanned for {inputs[INDEX, None]}"
-        if name == CLEAN:  # every third benchmark is found in it
-            return f"{inputs[FILTERED, shard]} without {int(inputs[SCAN, shard].split()[-1]) // 3}"
+        if name == CLEAN:  # every second benchmark is found in it
+            return f"{inputs[FILTERED, shard]} without {int(inputs[BENCHMARKS, None]) // 2}"
         return " and ".join(inputs.values())
 
     def is_stale(self, place: Place) -> bool:
@@ -252,7 +251,8 @@ class Run:
 
     def tick(self) -> bool:
         """One evaluation; what it asks for is judged, and begun if storage permits it."""
-        result = dg.evaluate_automation_conditions(DEFINITIONS, instance=self.instance, cursor=self.cursor)
+        with partitions_read_once(self.instance):
+            result = dg.evaluate_automation_conditions(DEFINITIONS, instance=self.instance, cursor=self.cursor)
         self.cursor = result.cursor
         stale = self.world.look()
         self.world.ticks += 1
@@ -285,7 +285,7 @@ class Run:
         yield "tick", self.tick
         yield f"{shard} changes", lambda: self.change(shard)
         yield f"{shard} changes without a difference", lambda: self.change(shard, matters=False)
-        if len(world.sources) < 4:
+        if len(world.sources) < MAX_SHARDS:
             yield "a new file", lambda: self.change("abcd"[len(world.sources)])
         yield "a benchmark is added", self.add_benchmark
         yield "a model is promoted", self.promote
@@ -334,7 +334,6 @@ class Run:
         assert not self.world.look()
         self.end_training(succeeded=True)
         assert not self.tick(), "the same is trained on twice"
-        assert not self.tick(), "the same is trained on twice"
 
     def settle(self) -> None:
         """Something that matters changes, and then all is made well."""
@@ -349,9 +348,8 @@ class Run:
         self.train_in_the_end()
 
     def _start(self, name: str, shard: str | None) -> dg.DagsterRun:
-        job = DEFINITIONS.resolve_implicit_global_asset_job_def().get_subset(asset_selection={key(name)})
         return self.instance.create_run_for_job(
-            job_def=job,
+            job_def=job_of(name),
             asset_selection=frozenset({key(name)}),
             status=DagsterRunStatus.STARTED,
             tags={"dagster/partition": shard} if shard else {},
@@ -362,18 +360,37 @@ class Run:
         self.instance.report_runless_asset_event(event)
 
 
-@pytest.mark.parametrize("first", range(0, N_ORDERS, ORDERS_A_TEST))
-def test_training_is_never_requested_on_what_is_not_well_and_always_when_all_is(first: int) -> None:
-    n_untellable = 0
-    for seed in range(first, first + ORDERS_A_TEST):
-        with dg.DagsterInstance.ephemeral() as instance:
-            run = Run(instance, seed)
-            try:
-                run.start()
-                run.order.clear()
+@cache
+def job_of(name: str) -> dg.JobDefinition:
+    """The job that makes one asset."""
+    return DEFINITIONS.resolve_implicit_global_asset_job_def().get_subset(asset_selection={key(name)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(N_ORDERS // ORDERS_A_CHAIN))
+def test_training_is_never_requested_on_what_is_not_well_and_always_when_all_is(seed: int) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = Run(instance, seed)
+        try:
+            run.start()
+            for number in range(ORDERS_A_CHAIN):  # each begins where all is well and trained on
+                run.order.append(f"--- order {number}")
                 run.happen(N_EVENTS)
                 run.settle()
-            except AssertionError as error:
-                order = "\n  ".join(run.order)
-                pytest.fail(f"{error}\nseed {seed}, after\n  {order}")
-            n_untellable += run.n_untellable
+        except AssertionError as error:
+            order = "\n  ".join(run.order)
+            pytest.fail(f"{error}\nseed {seed}, after\n  {order}")
+    assert len(run.world.trained_on) > ORDERS_A_CHAIN
+
+
+def test_a_change_after_the_rebuild_but_before_the_tick_is_what_no_condition_can_tell() -> None:
+    """The one case that the judge of the orders lets pass, and storage does not."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = Run(instance, 0)
+        run.start()
+        run.change("a")
+        for place in run.world.places():
+            run.make(place, passed=True)
+        run.change("a")
+        assert run.tick(), "the condition can tell: the judge need not let it pass any more"
+        assert (run.n_untellable, run.world.training) == (1, None)

@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LOCATION, REPOSITORY_NAME = "mathcode-assets", "__repository__"
 HOST = "127.0.0.1"
 # For one thing to come true: minutes on a machine that does ten other things, seconds on a quiet one.
-PATIENCE_S = 240.0
+PATIENCE_S = 400.0
 POLL_S = 0.3
 
 INSTANCE = """\
