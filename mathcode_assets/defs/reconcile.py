@@ -123,9 +123,7 @@ class _Comparison:
                 if not waits_for and n_asked >= self._settings.reconcile_partitions:
                     waits_for = f"the next reconciliation (reconcile_partitions: {n_asked})"
                 n_asked += not waits_for
-                found.append(
-                    Finding(asset=asset.key, partition=table.partition, problem=problem, waits_for=waits_for)
-                )
+                found.append(Finding(asset=asset.key, partition=table.partition, problem=problem, waits_for=waits_for))
         return found
 
     def _problems(self, asset: LakeAsset) -> Iterable[tuple[Table, str, bool]]:
@@ -217,7 +215,9 @@ class _Comparison:
             wanted = dg.AssetRecordsFilter(
                 asset_key=key, asset_partitions=None if whole else [table.partition], after_timestamp=self._since
             )
-            fetch = self._instance.fetch_observations if dep.startswith(SOURCE) else self._instance.fetch_materializations
+            fetch = (
+                self._instance.fetch_observations if dep.startswith(SOURCE) else self._instance.fetch_materializations
+            )
             if fetch(wanted, limit=1).records:
                 return True
         return False
@@ -298,8 +298,8 @@ def reconcile_job(assets: Sequence[LakeAsset]) -> dg.JobDefinition:
 
     @dg.job(
         name=JOB,
-        description="Finds what no tick asked for, and asks for it: every automatic partition is compared with the lake, "
-        "with Dagster's record and with its checks. Trains and promotes nothing.",
+        description="Finds what no tick asked for, and asks for it: every automatic partition is compared with the "
+        "lake, with Dagster's record and with its checks. Trains and promotes nothing.",
     )
     def job() -> None:
         reconcile()

@@ -19,7 +19,6 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from dagster._core.events import StepMaterializationData
 
-
 CHECK = "holds"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -114,13 +115,9 @@ class Servers:
         """What the function returns once that is true; fails if a process ends or patience does."""
         deadline = time.monotonic() + patience_s
         while True:
-            found = None
-            try:
-                found = reached()
-            except OSError:
-                pass  # a server that does not answer yet
-            if found:
-                return found
+            with contextlib.suppress(OSError):  # a server that does not answer yet
+                if found := reached():
+                    return found
             for name, process in self._processes.items():
                 assert process.poll() is None, f"{name} has ended while waiting for {what}:\n{self.log(name)}"
             assert time.monotonic() < deadline, f"waited for {what} in vain:\n{self.log('daemon')}"

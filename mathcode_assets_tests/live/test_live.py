@@ -33,7 +33,9 @@ MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.live,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(bool(MISSING), reason=f"training needs {', '.join(MISSING)}: pip install 'mathcode-assets[train]'"),
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"training needs {', '.join(MISSING)}: pip install 'mathcode-assets[train]'"
+    ),
 ]
 QUESTION = (
     "A gardener plants 14 rows of tulips with 23 bulbs in each row, and a neighbour gives her 17 more bulbs "
@@ -176,7 +178,8 @@ class Live:
             self.servers.wait_for("the runs to end", self.is_idle)
             n_runs, before = self.instance.get_runs_count(), looks()
             self.servers.wait_for(
-                "two looks of everybody", lambda before=before: all(n >= before[name] + 2 for name, n in looks().items())
+                "two looks of everybody",
+                lambda before=before: all(n >= before[name] + 2 for name, n in looks().items()),
             )
             if self.is_idle() and self.instance.get_runs_count() == n_runs:
                 return
@@ -184,7 +187,9 @@ class Live:
     def failures(self) -> list[str]:
         """Runs that failed."""
         runs = self.instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
-        return [f"{run.job_name} {sorted(run.asset_selection or ())} {run.tags.get('dagster/partition')}" for run in runs]
+        return [
+            f"{run.job_name} {sorted(run.asset_selection or ())} {run.tags.get('dagster/partition')}" for run in runs
+        ]
 
 
 @pytest.fixture
