@@ -71,6 +71,23 @@ def build_when_settled(*inputs_of_inputs: str) -> dg.AutomationCondition[dg.Asse
     ).with_label("an input's data changed, nothing above is under way, and blocking checks passed")
 
 
+def check_when(asset: str, also: Sequence[str]) -> dg.AutomationCondition[dg.AssetCheckKey]:
+    """For a check that is no part of its asset's step: in the run that makes the asset, and again when `also` changes.
+
+    Dagster's own `eager` asked for no partitioned check under a real daemon, and a run that the conditions ask for
+    has the checks in it that were asked for in the same tick, and no others. So a blocking check of its own would
+    never run, and what is behind it would wait for ever. What was made without its check (by a backfill, or by
+    a run that died) is seen by the state of the check, which no event can miss.
+    """
+    others = dg.AssetSelection.assets(*(dg.AssetKey(key.split("/")) for key in also))
+    with_it = _AC.any_deps_match(_AC.will_be_requested()).allow(dg.AssetSelection.assets(dg.AssetKey(asset.split("/"))))
+    not_run = ~_AC.check_passed() & ~_AC.check_failed() & ~_AC.in_progress() & ~_AC.execution_failed()
+    again = not_run | _AC.any_deps_match(_AC.newly_updated()).allow(others)
+    return (with_it | (again & ~_AC.any_deps_missing() & ~_AC.any_deps_in_progress())).with_label(
+        "its asset is being made, was made without it, or what it compares with changed"
+    )
+
+
 def train_when(pile: str, lineage: Sequence[str]) -> dg.AutomationCondition[dg.AssetKey]:
     """The gate of training, for an asset that depends on the packed sequences.
 

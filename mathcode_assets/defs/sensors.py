@@ -59,6 +59,9 @@ def sensors(settings: AutomationSettings, reconcile: dg.JobDefinition) -> list[d
             CONDITIONS,
             target=dg.AssetSelection.all(),
             minimum_interval_seconds=settings.tick_every_s,
+            # Runs of backfills have no check in them that is a step of its own, and the daemon looks at backfills
+            # only twice a minute.
+            emit_backfills=False,
             description="Evaluates the conditions of all assets and asks for runs.",
         ),
     ]

@@ -19,6 +19,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 
 from mathcode_assets.config import load_sources
 from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
+from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK
 from mathcode_assets.defs.automation import AutomationSettings
 from mathcode_assets.defs.jobs import observe_job_name
 from mathcode_assets.defs.reconcile import BACKFILL_TAG, OP, Finding, find, reconcile_job, request
@@ -46,6 +47,7 @@ WATCHED = [
 ]
 
 Requests = dict[str, set[str]]
+RESIDUAL = dg.AssetCheckKey(dg.AssetKey(["clean", "code_python"]), RESIDUAL_CHECK)
 
 
 @contextmanager
@@ -88,6 +90,7 @@ class Daemon:
         self.job = self.definitions.resolve_implicit_global_asset_job_def()
         self.cursor: Any = None
         self.failures: list[str] = []
+        self.residual: set[str] = set()  # partitions that the last tick asked the residual scan for
 
     def code(self, name: str, *programs: str) -> None:
         rows = [{"id": f"{name}{i}", "content": f"import sympy\n{text}\n"} for i, text in enumerate(programs)]
@@ -130,6 +133,7 @@ class Daemon:
                 self.definitions, instance=self.instance, cursor=self.cursor, asset_selection=selection
             )
             self.cursor = result.cursor
+        self.residual = {str(partition) for partition in result.get_requested_partitions(RESIDUAL)}
         asked = {asset.key: result.get_requested_partitions(asset.asset_key) for asset in self.watched}
         return {key: {str(partition) for partition in partitions} for key, partitions in asked.items() if partitions}
 
@@ -257,6 +261,48 @@ def test_a_leaky_shard_stops_before_the_clean_table_and_the_pile(daemon: Daemon)
     assert latest_pile(daemon) == documents
 
 
+# --- the check that is a step of its own ----------------------------------------------------------------------------
+
+
+def test_the_residual_scan_is_asked_for_in_the_tick_that_asks_for_its_asset(daemon: Daemon) -> None:
+    """A run that the conditions ask for holds the checks of the same tick and no others."""
+    daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
+    daemon.observe()
+    while "clean/code_python" not in (requests := daemon.tick()):
+        assert requests
+        for asset in daemon.watched:
+            for partition in requests.get(asset.key, ()):
+                daemon.run(asset.key, None if partition == "None" else partition)
+    assert requests["clean/code_python"] == daemon.residual == {"b"}
+
+
+def test_the_residual_scan_that_a_run_left_out_is_asked_for_and_the_pile_waits(daemon: Daemon) -> None:
+    made = dg.AssetKey(["clean", "code_python"])
+    report_made(daemon.instance, made, "made by a backfill, without its check", "a")
+    for _ in range(2):  # also when the first request was lost
+        assert daemon.tick() == {}
+        assert daemon.residual == {"a"}
+    run = daemon.job.execute_in_process(
+        instance=daemon.instance, partition_key="a", asset_selection=[made], run_config=QUIET
+    )
+    assert run.success
+    assert "clean/code_python" not in daemon.tick()
+    assert daemon.residual == set()
+
+
+def test_the_residual_scan_runs_again_when_a_benchmark_was_scanned_for(daemon: Daemon) -> None:
+    daemon.benchmark("ferry", NEW_QUESTION)
+    daemon.observe()
+    asked: set[str] = set()
+    for _ in range(6):
+        requests = daemon.tick()
+        asked |= daemon.residual
+        for asset in daemon.watched:
+            for partition in sorted(requests.get(asset.key, ())):
+                daemon.run(asset.key, None if partition == "None" else partition)
+    assert asked == {"a", "b"}
+
+
 # --- reconciliation ------------------------------------------------------------------------------------------------
 
 NO_WAIT = AutomationSettings(reconcile_after_s=0)
@@ -295,7 +341,7 @@ class TestReconciliation:
         assert daemon.tick() == {}, "the conditions see it: there is no trap any more"
         findings = found(daemon)
         assert asked_for(findings) == {"raw/starcoder_python[c]"}
-        assert {finding.name for finding in findings} >= {"filtered/code_python[c]", "index/duplicates"}
+        assert {finding.name for finding in findings} >= {"filtered/code_python[c]", "clean/code_python[c]"}
         self.carry_out(daemon, findings)
         assert set(daemon.settle()) >= CHAIN - {"raw/starcoder_python"}
         assert latest_pile(daemon) == "5"

@@ -12,8 +12,10 @@ import pytest
 from mathcode_assets.config import SOURCE_KEYS, SourcesFileError, load_sources
 from mathcode_assets.definitions import defs
 from mathcode_assets.defs.assets import sources
+from mathcode_assets.defs.assets.models import ASSETS as MODEL_ASSETS
+from mathcode_assets.defs.assets.models import MODELS
 from mathcode_assets.defs.automation import AutomationSettings
-from mathcode_assets.defs.jobs import OBSERVE_JOBS, SCHEDULES, observe_job_name
+from mathcode_assets.defs.jobs import OBSERVE_JOBS, SCHEDULES, observe_job_name, why_not_promote
 from mathcode_assets.defs.reconcile import reconcile_job
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.sensors import (
@@ -31,6 +33,8 @@ from mathcode_assets.defs.sensors import (
 )
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sources.errors import SourceListingError
+from mathcode_assets.storage.lake import WHOLE
+from mathcode_assets.storage.manifest import Accounting, Recipe
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CODE = "starcoder_python"
@@ -336,3 +340,29 @@ class TestSchedules:
             "train_tokenizer_monthly": {str(dg.AssetKey(["models", "tokenizer"]))},
             "promote_tokenizer_monthly": {str(dg.AssetKey(["promoted", "tokenizer"]))},
         }
+
+    def test_a_candidate_is_promoted_by_a_schedule_only_if_it_is_new_and_good(self, watched: Watched) -> None:
+        model = next(found for found in MODELS if found.key == "models/open_web_math")
+        promoted = next(found for found in MODEL_ASSETS if found.key == "promoted/open_web_math")
+
+        def candidate(weights: str, precision: float) -> None:
+            folder = watched.folder / f"candidate-{weights}"
+            folder.mkdir()
+            (folder / "weights").write_text(weights)
+            facts = {"precision": precision, "recall": 0.9, "held_out": 50}
+            watched.workspace.lake.publish_folder(
+                watched.workspace.lake.table(model.key),
+                folder=folder,
+                recipe=Recipe(code_version="1", config={"weights": weights}),
+                accounting=Accounting(n_in=1, n_kept=1),
+                facts=facts,
+            )
+
+        assert why_not_promote(watched.workspace, model) == "models/open_web_math: no candidate was trained"
+        candidate("good", 0.95)
+        assert why_not_promote(watched.workspace, model) == ""
+        promoted.publish(watched.workspace, WHOLE)
+        assert why_not_promote(watched.workspace, model) == "models/open_web_math: the candidate is in use"
+        candidate("bad", 0.1)
+        reason = why_not_promote(watched.workspace, model)
+        assert reason.startswith("models/open_web_math: model_precision: precision 0.100")
