@@ -20,13 +20,13 @@ from dagster._core.execution.backfill import BulkActionStatus
 from mathcode_assets.config import load_sources
 from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
 from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK
-from mathcode_assets.defs.automation import AutomationSettings
+from mathcode_assets.defs.automation import AutomationSettings, check_when
 from mathcode_assets.defs.jobs import observe_job_name
 from mathcode_assets.defs.reconcile import BACKFILL_TAG, OP, Finding, find, reconcile_job, request
 from mathcode_assets.defs.reconcile import JOB as RECONCILE
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
-from mathcode_assets_tests.defs.reported import report_made
+from mathcode_assets_tests.defs.reported import CHECK, report_checked, report_made, reported_asset
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 QUESTION = (
@@ -64,6 +64,12 @@ def partitions_read_once(instance: dg.DagsterInstance) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(instance, "get_dynamic_partitions", get_dynamic_partitions)
         yield
+
+
+def checks_asked_for(result: Any, check: dg.AssetCheckKey) -> set[str]:
+    """Partitions of a check that an evaluation asks for."""
+    subsets = (subset for subset in result._requested_subsets if subset.key == check)
+    return {partition for subset in subsets for partition in subset.expensively_compute_partition_keys()}
 
 
 class Daemon:
@@ -133,7 +139,7 @@ class Daemon:
                 self.definitions, instance=self.instance, cursor=self.cursor, asset_selection=selection
             )
             self.cursor = result.cursor
-        self.residual = {str(partition) for partition in result.get_requested_partitions(RESIDUAL)}
+        self.residual = checks_asked_for(result, RESIDUAL)
         asked = {asset.key: result.get_requested_partitions(asset.asset_key) for asset in self.watched}
         return {key: {str(partition) for partition in partitions} for key, partitions in asked.items() if partitions}
 
@@ -264,6 +270,52 @@ def test_a_leaky_shard_stops_before_the_clean_table_and_the_pile(daemon: Daemon)
 # --- the check that is a step of its own ----------------------------------------------------------------------------
 
 
+def test_a_check_of_its_own_is_asked_for_by_its_state() -> None:
+    shards = dg.DynamicPartitionsDefinition(name="shards")
+    index, clean = dg.AssetKey(["index", "benchmarks"]), dg.AssetKey(["clean", "web"])
+    check = dg.AssetCheckKey(clean, CHECK)
+
+    @dg.asset_check(
+        asset=clean,
+        name=CHECK,
+        blocking=True,
+        additional_deps=[index],
+        partitions_def=shards,
+        automation_condition=check_when("clean/web", ["index/benchmarks"]),
+    )
+    def residual() -> dg.AssetCheckResult:
+        raise AssertionError("nothing runs here: events are reported")
+
+    definitions = dg.Definitions(
+        assets=[reported_asset(index, []), reported_asset(clean, [index], partitions_def=shards)],
+        asset_checks=[residual],
+    )
+    cursor = None
+
+    def asked() -> set[str]:
+        nonlocal cursor
+        result = dg.evaluate_automation_conditions(definitions, instance=instance, cursor=cursor)
+        cursor = result.cursor
+        return checks_asked_for(result, check)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("shards", ["a", "b"])
+        assert asked() == set()  # nothing is made
+        report_made(instance, index, "1")
+        made = {shard: report_made(instance, clean, "1", shard) for shard in "ab"}
+        assert [asked(), asked()] == [{"a", "b"}] * 2  # made without it; also when a request was lost
+        for shard in "ab":
+            report_checked(instance, clean, CHECK, made[shard], passed=True, partition=shard)
+        assert asked() == set()
+        again = report_made(instance, clean, "2", "a")
+        assert asked() == {"a"}
+        report_checked(instance, clean, CHECK, again, passed=False, partition="a")
+        assert asked() == set()  # red, and asking again would not change that
+        report_made(instance, index, "2")
+        assert [asked(), asked()] == [{"a", "b"}, set()]
+
+
+@pytest.mark.slow
 def test_the_residual_scan_is_asked_for_in_the_tick_that_asks_for_its_asset(daemon: Daemon) -> None:
     """A run that the conditions ask for holds the checks of the same tick and no others."""
     daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
@@ -276,6 +328,7 @@ def test_the_residual_scan_is_asked_for_in_the_tick_that_asks_for_its_asset(daem
     assert requests["clean/code_python"] == daemon.residual == {"b"}
 
 
+@pytest.mark.slow
 def test_the_residual_scan_that_a_run_left_out_is_asked_for_and_the_pile_waits(daemon: Daemon) -> None:
     made = dg.AssetKey(["clean", "code_python"])
     report_made(daemon.instance, made, "made by a backfill, without its check", "a")
@@ -288,19 +341,6 @@ def test_the_residual_scan_that_a_run_left_out_is_asked_for_and_the_pile_waits(d
     assert run.success
     assert "clean/code_python" not in daemon.tick()
     assert daemon.residual == set()
-
-
-def test_the_residual_scan_runs_again_when_a_benchmark_was_scanned_for(daemon: Daemon) -> None:
-    daemon.benchmark("ferry", NEW_QUESTION)
-    daemon.observe()
-    asked: set[str] = set()
-    for _ in range(6):
-        requests = daemon.tick()
-        asked |= daemon.residual
-        for asset in daemon.watched:
-            for partition in sorted(requests.get(asset.key, ())):
-                daemon.run(asset.key, None if partition == "None" else partition)
-    assert asked == {"a", "b"}
 
 
 # --- reconciliation ------------------------------------------------------------------------------------------------
@@ -334,6 +374,7 @@ class TestReconciliation:
         assert found(daemon) == []
         assert request(daemon.instance, [], now=time.time()) == ""
 
+    @pytest.mark.slow
     def test_a_partition_that_was_there_at_the_first_look_is_found(self, daemon: Daemon) -> None:
         daemon.code("c", "print(sympy.divisors(28))")
         daemon.observe()
@@ -347,6 +388,7 @@ class TestReconciliation:
         assert latest_pile(daemon) == "5"
         assert found(daemon) == []
 
+    @pytest.mark.slow
     def test_a_change_in_the_tick_that_sees_the_rebuild_is_found(self, daemon: Daemon) -> None:
         daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
         daemon.observe()
@@ -363,6 +405,7 @@ class TestReconciliation:
         assert latest_pile(daemon) == "5"
         assert found(daemon) == []
 
+    @pytest.mark.slow
     def test_what_a_run_published_and_died_before_it_told_is_found(self, daemon: Daemon) -> None:
         daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))", "print(sympy.prime(94))")
         daemon.observe()
@@ -423,6 +466,7 @@ class TestReconciliation:
             ("raw/starcoder_python[c]", "source/starcoder_python[c]: new, and not observed yet"),
         ]
 
+    @pytest.mark.slow
     def test_a_red_check_wants_a_person(self, daemon: Daemon) -> None:
         daemon.code("leak", f'print("""{QUESTION}""")', f'note = """\n{QUESTION}\n"""')
         daemon.settle()

@@ -24,7 +24,7 @@ from mathcode_assets.defs.assets.tokens import PACKED_KEY
 from mathcode_assets.defs.components import COMPONENT_TABLES
 from mathcode_assets.defs.launching import NEEDED
 from mathcode_assets.defs.reconcile import JOB as RECONCILE
-from mathcode_assets.defs.sensors import CONDITIONS, SETTINGS_SENSOR, WATCHED, sensor_name
+from mathcode_assets.defs.sensors import CONDITIONS, SETTINGS_SENSOR, sensor_name
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets_tests.live.servers import Servers
 from mathcode_assets_tests.training.jobs import SHAPE
@@ -42,7 +42,7 @@ QUESTION = (
     "on Saturday. How many bulbs does the gardener have in the ground at the end of the weekend?"
 )
 SETTINGS = {
-    "automation": {"list_every_s": 2, "tick_every_s": 1},
+    "automation": {"list_every_s": 2, "tick_every_s": 2},
     "self_test": {"plants_per_kind": 2, "min_recall": {"verbatim": 0.9}},  # six short programs to plant questions in
     "tokenizer": {"vocab_size": 300},
     "tokenization": {"length": 64},
@@ -58,6 +58,8 @@ SETTINGS = {
 }
 
 CODE = "starcoder_python"
+# What has files here; each look costs a call to the code location.
+SENSORS = (*(sensor_name(source) for source in (CODE, "benchmarks", "listing")), SETTINGS_SENSOR)
 # What a change of one file may make anew: of that file's own partition ...
 OWN = {
     "raw/starcoder_python",
@@ -169,10 +171,9 @@ class Live:
 
     def wait_until_settled(self) -> None:
         """Until nothing runs, and sensors and conditions have looked twice at that and asked for nothing."""
-        watched = [CONDITIONS, *(sensor_name(source) for source in WATCHED)]
 
         def looks() -> dict[str, int]:
-            return {name: len(self.sensor_ticks(name)) for name in watched}
+            return {name: len(self.sensor_ticks(name)) for name in (CONDITIONS, *SENSORS)}
 
         while True:
             self.servers.wait_for("the runs to end", self.is_idle)
@@ -214,7 +215,7 @@ def test_the_graph_follows_its_sources_to_the_trained_model(live: Live) -> None:
     # Bootstrap: conditions first, for they do not see what was there before their first look.
     servers.turn_on(CONDITIONS)
     servers.wait_for("the first look of the conditions", live.ticks)
-    for name in (*(sensor_name(source) for source in WATCHED), SETTINGS_SENSOR):
+    for name in SENSORS:
         servers.turn_on(name)
     # The self-test of the benchmarks' index plants questions in documents, so there must be some.
     servers.wait_for("the documents", lambda: all(live.is_made("raw/starcoder_python", shard) for shard in "ab"))
