@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What makes the runs of a drive cheap changes nothing of them: files and events are as Dagster writes them."""
-=======
 """What makes the runs of a drive cheap changes nothing of them: files and events are those of Dagster."""
->>>>>>> engine
 
 from pathlib import Path
 
