@@ -6,23 +6,39 @@ BIN := $(VENV)/bin
 LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
+# Marks of tests with a target of their own: they start servers, kill processes, or need another environment.
+APART := crash or browser or s3 or live
 
-.PHONY: sample test test-slow test-training test-live test-infra check ui readme install clean help
+.PHONY: sample test test-slow test-crash test-browser test-s3 test-live test-infra check ui readme install clean help
 
 help:  ## what there is
-	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 sample: install  ## build the embedded sample's MathCode-Pile into ./lake, train a tiny model on it and score it
 	$(BIN)/mathcode sample --output $(LAKE)
 
 test: install  ## the default test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not train and not evaluation and not live"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not ($(APART) or slow or train or evaluation)"
 
-test-slow: install  ## the tests that build whole lakes or read all of ../shared/data
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not live"
+test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not ($(APART))"
 
-test-training: install  ## the tests that train and score real models
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(train or evaluation) and not slow"
+test-crash: install  ## kill -9, full disks, removed and added again (MATHCODE_KILLS=50 for more kills)
+	$(BIN)/python -m pytest -m "crash and not slow"
+
+test-browser: install  ## the UI in a real browser
+	infra/install_system_packages.sh --browser
+	$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt playwright
+	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser
+
+# An S3 server of its own, OpenStack Swift on loopback, in an environment of its own.
+test-s3: install .venv-swift/.installed  ## the graph on object storage: byte for byte, with faults, kills and refusals
+	MATHCODE_SWIFT=$(abspath .venv-swift) $(BIN)/python -m pytest -n 2 --dist loadfile -m s3 mathcode_assets_tests/s3
+
+.venv-swift/.installed: infra/tests/requirements-swift.txt
+	infra/install_system_packages.sh --swift
+	$(PYTHON) -m venv .venv-swift && .venv-swift/bin/pip install -q -r $<
+	touch $@
 
 test-live: install  ## daemon, code location and webserver as processes, from a changed source to the trained model
 	$(BIN)/python -m pytest -m live

@@ -2,35 +2,42 @@
 
     python benchmarks/decontamination_scale.py make --documents DIR --output DIR --gigabytes 10
     python benchmarks/decontamination_scale.py scan --corpus DIR --benchmarks DIR --gigabytes 1
-    python benchmarks/decontamination_scale.py add  --corpus DIR --benchmarks DIR --gigabytes 1 --new gsm8k
+    python benchmarks/decontamination_scale.py add  --corpus DIR --benchmarks DIR --gigabytes 1 --new gsm8k math
 
 `make` writes Parquet files of real documents, copied as often as it takes; in every copy 40 % of the words are drawn
 anew from the document's own file, by seed, so that copies are no duplicates. `scan` runs in a process of its own and
 prints CPU seconds and peak memory; run it for several sizes to see both. `add` compares a full scan with one for
-an added benchmark or an added file. Results go to Parquet as they come, as in the pipeline.
+each of some added benchmarks, with the stored index of the corpus and without, and with one for an added file; it ends
+with an error where the files of the two differ by a byte. Tables are read and written as the lake does it, hashes of the
+files included. Without a benchmark's matches, a full scan is what it would have been without the benchmark (a test has it
+so): that is how the scans from before are made.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import itertools
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.decontamination import document_batches, items_of
 from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.corpus_index import candidate_rows, index_documents
 from mathcode_assets.decontamination.frequencies import count_frequencies
-from mathcode_assets.decontamination.incremental import difference, rescan_documents
+from mathcode_assets.decontamination.incremental import difference, rescan_candidates, rescan_documents
 from mathcode_assets.decontamination.index import BenchmarkIndex, build_index
 from mathcode_assets.decontamination.items import prepare_items
 from mathcode_assets.decontamination.scan import scan_documents
-from mathcode_assets.records import CONTAMINATION_ATTRIBUTES
+from mathcode_assets.records import CONTAMINATION_ATTRIBUTES, CORPUS_NGRAMS
+from mathcode_assets.storage.shards import file_sha256, read_batches, read_rows, write_shards
 
 RESAMPLED = 0.4  # of the words
 FILE_BYTES = 250_000_000
@@ -51,45 +58,47 @@ def main() -> None:
         if arguments.command == "scan":
             _print_scan(index, files, Path(folder))
         else:
-            _print_add(index, arguments.new, files, Path(folder))
+            _print_add(index, arguments.new, files, Path(folder), not arguments.skip_reading)
 
 
 def make_corpus(places: list[Path], folder: Path, size: int) -> None:
     """Files of about 250 MB of text, until there is enough."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = [text for batch in document_batches(places) for text in batch["text"].to_pylist()]
+    split = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
+    words, borders = split.values, split.offsets.to_numpy()
+    sizes = np.array([len(text.encode()) for text in texts])
     written = number = 0
     while written < size:
-        rng = random.Random(number)
-        order = rng.sample(range(len(texts)), len(texts))
-        words = [word for k in order[:2000] for word in texts[k].split(" ")]
-        path, filled = folder / f"part-{number:04d}.parquet", 0
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-            rows: list[tuple[str, str]] = []
-            held = 0
-            for k in order * 2:
-                text = _resampled(texts[k], words, rng)
-                rows.append((f"{number}-{k}", text))
-                held += len(text.encode())
-                if held >= ROW_GROUP_BYTES:
-                    writer.write_table(
-                        pa.Table.from_arrays(
-                            [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)],
-                            schema=SCHEMA,
-                        )
-                    )
-                    filled, held, rows = filled + held, 0, []
+        rng = np.random.default_rng(number)
+        order = np.tile(rng.permutation(len(texts)), FILE_BYTES // int(sizes.sum()) + 1)
+        drawn = np.concatenate([np.arange(borders[k], borders[k + 1]) for k in order[:2000]])
+        group = np.cumsum(sizes[order]) // ROW_GROUP_BYTES
+        filled = 0
+        with pq.ParquetWriter(folder / f"part-{number:04d}.parquet", SCHEMA, compression="zstd") as writer:
+            for first, last in itertools.pairwise(np.searchsorted(group, np.arange(group[-1] + 1))):
+                some = order[first:last]
+                table = _resampled(words, borders, some, drawn, rng)
+                names = [f"{number}-{first + place}-{k}" for place, k in enumerate(some)]
+                writer.write_table(pa.Table.from_arrays([pa.array(names), table], schema=SCHEMA))
+                filled += table.nbytes
                 if filled >= FILE_BYTES or written + filled >= size:
                     break
         written, number = written + filled, number + 1
         print(f"{written / 1e9:.2f} GB", flush=True)
 
 
-def _resampled(text: str, words: list[str], rng: random.Random) -> str:
-    parts = text.split(" ")
-    n = len(words)
-    uniform = rng.random
-    return " ".join(words[int(uniform() * n)] if uniform() < RESAMPLED else part for part in parts)
+def _resampled(
+    words: pa.Array, borders: np.ndarray, some: np.ndarray, drawn: np.ndarray, rng: np.random.Generator
+) -> pa.Array:
+    """Some of the texts with words drawn anew; ``words`` between ``borders`` are those of all of them."""
+    own = [np.arange(borders[k], borders[k + 1]) for k in some]
+    place = np.concatenate(own)
+    change = rng.random(len(place)) < RESAMPLED
+    place[change] = drawn[rng.integers(0, len(drawn), int(change.sum()))]
+    offsets = np.concatenate([[0], np.cumsum([len(k) for k in own])])
+    texts = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words.take(pa.array(place)))
+    return pc.binary_join(texts, pa.scalar(" ", pa.large_string()))
 
 
 def _arguments() -> argparse.Namespace:
@@ -102,7 +111,8 @@ def _arguments() -> argparse.Namespace:
         command = commands.add_parser(name)
         command.add_argument("--corpus", type=Path, required=True)
         command.add_argument("--benchmarks", type=Path, required=True)
-        command.add_argument("--new", default="gsm8k", help="the benchmark that is added")
+        command.add_argument("--new", nargs="+", default=["gsm8k"], help="benchmarks, each of which is added")
+        command.add_argument("--skip-reading", action="store_true", help="do not add them by reading all texts as well")
     for command in commands.choices.values():
         command.add_argument("--gigabytes", type=float, default=1.0, help="of text")
     return parser.parse_args()
@@ -125,57 +135,108 @@ def _bytes(path: Path) -> int:
     return sum(meta.row_group(k).total_byte_size for k in range(meta.num_row_groups))
 
 
-def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    file = pq.ParquetFile(path, memory_map=False, pre_buffer=False)
-    yield from file.iter_batches(batch_size=1000, use_threads=False)
-
-
-def _scanned(
-    files: list[Path], index: BenchmarkIndex, folder: Path, old: Path | None = None, kept: frozenset[str] = frozenset()
-) -> float:
-    """CPU seconds of a scan of the files, attributes written to the folder."""
+def _write(folder: Path, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Path:
+    """The table of a file of the corpus in a folder."""
     folder.mkdir(exist_ok=True)
+    (written,) = write_shards(batches, schema, new_path=iter([folder / path.name]))
+    return written.path
+
+
+def _timed(run: Callable[[Path], Iterable[pa.RecordBatch]], files: list[Path], folder: Path) -> float:
+    """CPU seconds of attributes made of each file and written to a folder."""
     start = time.process_time()
     for path in files:
-        if old is None:
-            found = scan_documents(_batches(path), index)
-        else:
-            found = rescan_documents(_batches(path), _batches(old / path.name), index, kept)
-        with pq.ParquetWriter(folder / path.name, CONTAMINATION_ATTRIBUTES, compression="zstd") as writer:
-            for batch in found:
-                writer.write_batch(batch)
+        _write(folder, path, CONTAMINATION_ATTRIBUTES, run(path))
     return time.process_time() - start
 
 
+def _documents(path: Path, columns: tuple[str, ...] = ("doc_id", "text")) -> Iterator[pa.RecordBatch]:
+    return read_batches(path, columns=columns)
+
+
+def _peak() -> str:
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
+
+
 def _print_scan(index: BenchmarkIndex, files: list[Path], folder: Path) -> None:
-    list(scan_documents([next(_batches(files[0]))], index))  # compile before the clock starts
+    list(scan_documents([next(_documents(files[0]))], index))  # compile before the clock starts
     size = sum(_bytes(path) for path in files) / 1e9
-    seconds = _scanned(files, index, folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    seconds = _timed(lambda path: scan_documents(_documents(path), index), files, folder / "full")
     print(
         f"{size:.2f} GB in {len(files)} files: {seconds:.1f} CPU-s, {1000 * size / seconds:.1f} MB/CPU-s, "
-        f"peak {peak:.2f} GB"
+        f"peak {_peak()}"
     )
 
 
-def _print_add(index: BenchmarkIndex, new: str, files: list[Path], folder: Path) -> None:
+def _print_add(index: BenchmarkIndex, new: list[str], files: list[Path], folder: Path, by_reading: bool) -> None:
+    first = next(_documents(files[0]))
+    list(scan_documents([first], index))
+    candidate_rows(index_documents([first]), index)
+    size, packed = sum(_bytes(path) for path in files), sum(path.stat().st_size for path in files)
+    n_documents = sum(pq.ParquetFile(path).metadata.num_rows for path in files)
+    full = _timed(lambda path: scan_documents(_documents(path), index), files, folder / "full")
+    print(f"{size / 1e9:.2f} GB in {len(files)} files, {n_documents} documents, {len(index)} questions")
+    print(f"full scan: {full:.1f} CPU-s, {size / full / 1e6:.0f} MB/CPU-s; peak so far {_peak()}", flush=True)
+    start = time.process_time()
+    stored = [
+        _write(folder / "ngrams", path, CORPUS_NGRAMS, index_documents(_documents(path, ("text",)))) for path in files
+    ]
+    built, held = time.process_time() - start, sum(path.stat().st_size for path in stored)
+    print(
+        f"stored index: {built:.1f} CPU-s, {built / full:.2f} of a full scan; {held / 1e9:.2f} GB, "
+        f"{held / packed:.2f} of the compressed text, {held / size:.2f} of the text; peak so far {_peak()}",
+        flush=True,
+    )
+    for name in new:
+        _print_one(index, name, files, folder, full, by_reading)
+    last = _timed(lambda path: scan_documents(_documents(path), index), files[-1:], folder / "last")
+    print(f"one file more ({_bytes(files[-1]) / size:.3f} of the text): {last:.1f} CPU-s, {last / full:.3f} of a scan")
+
+
+def _print_one(
+    index: BenchmarkIndex, new: str, files: list[Path], folder: Path, full: float, by_reading: bool
+) -> None:
+    """A benchmark is added: with the stored index, and by reading all texts."""
     old = index.select(index.parts.keys() - {new})
     changes = difference(old.parts, index.parts)
-    list(scan_documents([next(_batches(files[0]))], index))
-    before = _scanned(files, old, folder / "old")
-    full = _scanned(files, index, folder / "full")
-    added = _scanned(files, index, folder / "added", folder / "old", changes.kept)
-    last = _scanned(files[-1:], index, folder / "last")
-    same = all((folder / "full" / p.name).read_bytes() == (folder / "added" / p.name).read_bytes() for p in files)
-    size = sum(_bytes(path) for path in files)
-    print(f"{size / 1e9:.2f} GB in {len(files)} files, {len(index)} questions; without {new}: {before:.1f} CPU-s")
-    print(f"all scanned again: {full:.1f} CPU-s")
+
+    def held(of: str, path: Path) -> Iterator[pa.RecordBatch]:
+        return read_batches(folder / of / path.name, columns=["doc_id", "verdict", "matches"])
+
+    def before(path: Path) -> Iterator[pa.RecordBatch]:
+        return rescan_documents(_documents(path, ("doc_id",)), held("full", path), old, changes.kept)
+
+    def by_text(path: Path) -> Iterator[pa.RecordBatch]:
+        return rescan_documents(_documents(path), held("old", path), index, changes.kept)
+
+    n_read = 0
+    lookup_seconds = 0.0
+
+    def by_index(path: Path) -> Iterator[pa.RecordBatch]:
+        nonlocal n_read, lookup_seconds
+        start = time.process_time()
+        file_sha256(folder / "ngrams" / path.name)  # as the lake sees whether it is intact
+        own = index.select(changes.new)
+        rows = candidate_rows(read_batches(folder / "ngrams" / path.name), own)
+        lookup_seconds += time.process_time() - start
+        n_read += len(rows)
+        texts = read_rows(path, rows, columns=["doc_id", "text"])
+        return rescan_candidates(_documents(path, ("doc_id",)), texts, held("old", path), own, changes.kept)
+
+    taken_away = _timed(before, files, folder / "old")
+    seconds = {"added": _timed(by_index, files, folder / "added")}
+    if by_reading:
+        seconds["read"] = _timed(by_text, files, folder / "read")
+    for of in seconds:
+        if any(file_sha256(folder / of / p.name) != file_sha256(folder / "full" / p.name) for p in files):
+            raise SystemExit(f"{new}: the result is not that of a full scan ({of})")
+    n_documents = sum(pq.ParquetFile(path).metadata.num_rows for path in files)
+    reading = f"; reading all texts {seconds['read'] / full:.3f}" if by_reading else ""
     print(
-        f"for {new} alone ({len(index) - len(old)} questions): {added:.1f} CPU-s, {added / full:.2f} of that; "
-        f"files identical: {same}"
-    )
-    print(
-        f"for one file more ({_bytes(files[-1]) / size:.2f} of the text): {last:.1f} CPU-s, {last / full:.2f} of that"
+        f"{new}, {len(index) - len(old)} questions: {seconds['added']:.2f} CPU-s, {seconds['added'] / full:.3f} of a "
+        f"full scan (lookup {lookup_seconds / full:.3f}), {n_read} documents read, {n_read / n_documents:.4f}{reading}; "
+        f"taken away {taken_away / full:.3f}; files identical; peak so far {_peak()}",
+        flush=True,
     )
 
 

@@ -17,16 +17,20 @@ Only ours works out of core, across shards, and gives the same answer whatever t
 
     python benchmarks/deduplication.py --input ../shared/data/cc_en/*.jsonl.zst --peers PEERS
 
-Without --input it makes text by seed. Peers that are not installed are left out. Times are CPU seconds of this process,
-the best of the rounds (other work on the machine only adds); run it with OMP_NUM_THREADS=1 RAYON_NUM_THREADS=1.
+Without --input it makes text by seed. Peers that are not installed are left out. Times are CPU seconds (user, system)
+of this process. The ways take turns in every round, each beginning with strings nobody has looked at yet, with nothing
+left to collect and without the collector of cycles, which only costs those that make many lists. The figures are
+medians; how many times as fast as another is told round by round. Run it with OMP_NUM_THREADS=1 RAYON_NUM_THREADS=1.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -49,58 +53,66 @@ from mathcode_assets.deduplication.texts import Shard
 SENTENCE = "let the sum of integers be prime then $x^2$ is even and a function f has limit zero at one"
 BATCH_ROWS = 500
 SLOW_PEER_DOCUMENTS = 150
+Way = Callable[[list[str]], int]  # texts to how many of them go
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--input", nargs="*", type=Path, help=".jsonl.zst files with a field `text`")
     parser.add_argument("--peers", type=Path, help="site-packages of an environment that has the peers")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     if arguments.peers:
         sys.path.append(str(arguments.peers))  # last: what is installed here comes first
-    texts = list(read_texts(arguments.input) if arguments.input else made_texts(20_000))
-    n_bytes = [len(text.encode()) for text in texts]
-    print(f"{len(texts):,} documents, {sum(n_bytes) / 1e6:.1f} MB")
-    print("near duplicates")
-    near: dict[str, Callable[[list[str]], int]] = {"mathcode": by_bands, **near_peers()}
-    for name, (found, speed) in measured(near, texts, n_bytes, arguments.rounds).items():
-        print(f"  {name:<26}{speed:8.1f} MB per CPU-s   {found:,} documents go")
-    print("exact duplicates")
-    exact: dict[str, Callable[[list[str]], int]] = {"mathcode": by_hash, "python set": by_set, "duckdb": by_duckdb}
-    answers = measured(exact, texts, n_bytes, arguments.rounds)
-    assert len({found for found, _ in answers.values()}) == 1, "they find other duplicates"
-    for name, (found, speed) in answers.items():
-        print(f"  {name:<26}{speed:8.1f} MB per CPU-s   {found:,} documents go")
+    encoded = [text.encode() for text in (read_texts(arguments.input) if arguments.input else made_texts(20_000))]
+    print(f"{len(encoded):,} documents, {sum(map(len, encoded)) / 1e6:.1f} MB, {arguments.rounds} rounds")
+    near: dict[str, Way] = {"mathcode": by_bands, **near_peers()}
+    show("near duplicates", *measured(near, encoded, arguments.rounds))
+    exact: dict[str, Way] = {"mathcode": by_hash, "python set": by_set, "duckdb": by_duckdb}
+    found, speeds = measured(exact, encoded, arguments.rounds)
+    assert len(set(found.values())) == 1, "they find other duplicates"
+    show("exact duplicates", found, speeds)
 
 
 def measured(
-    ways: dict[str, Callable[[list[str]], int]], texts: list[str], n_bytes: list[int], rounds: int
-) -> dict[str, tuple[int, float]]:
-    """(documents found, MB per CPU-second) of each way, rounds interleaved."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    found = {}
+    ways: dict[str, Way], encoded: Sequence[bytes], rounds: int
+) -> tuple[dict[str, int], dict[str, list[float]]]:
+    """(documents found, MB per CPU-second in each round) of each way, rounds interleaved."""
+    found: dict[str, int] = {}
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
-            some = texts[:SLOW_PEER_DOCUMENTS] if is_slow(name) else texts
+            some = encoded[:SLOW_PEER_DOCUMENTS] if is_slow(name) else encoded
+            texts = [text.decode() for text in some]
+            gc.collect()
+            gc.disable()
             start = time.process_time()
-            found[name] = way(some)
+            found[name] = way(texts)
+            seconds = time.process_time() - start
+            gc.enable()
             if number:  # the first round compiles and warms
-                seconds[name].append(time.process_time() - start)
-    speeds = {}
-    for name, values in seconds.items():
-        megabytes = sum(n_bytes[:SLOW_PEER_DOCUMENTS] if is_slow(name) else n_bytes) / 1e6
-        speeds[name] = found[name], megabytes / min(values)
-    return speeds
+                speeds[name].append(sum(map(len, some)) / 1e6 / seconds)
+    return found, speeds
+
+
+def show(title: str, found: dict[str, int], speeds: dict[str, list[float]]) -> None:
+    print(title)
+    ours = speeds["mathcode"]
+    for name, values in speeds.items():
+        times = statistics.median(one / other for one, other in zip(ours, values, strict=True))
+        print(
+            f"  {name:<30}{statistics.median(values):7.1f} MB per CPU-s ({min(values):.1f} to {max(values):.1f})"
+            f"   mathcode is {times:.2f} times as fast   {found[name]:,} documents go"
+        )
 
 
 def is_slow(name: str) -> bool:
     return name.startswith(("datasketch", "datatrove"))
 
 
-def near_peers() -> dict[str, Callable[[list[str]], int]]:
+def near_peers() -> dict[str, Way]:
     """The peers that are installed."""
-    ways: dict[str, Callable[[list[str]], int]] = {}
+    ways: dict[str, Way] = {}
     try:
         import rensa
 
@@ -135,15 +147,19 @@ def near_peers() -> dict[str, Callable[[list[str]], int]]:
 
 
 def in_memory(texts: Sequence[str]) -> Shard:
-    table = pa.table({"doc_id": [str(n) for n in range(len(texts))], "text": pa.array(texts, pa.large_string())})
-    column = table["text"].chunk(0)
-    kept = list(fingerprint_documents(table.to_batches(max_chunksize=BATCH_ROWS), PROSE))
+    def documents() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(texts), BATCH_ROWS):
+            some = texts[start : start + BATCH_ROWS]
+            ids = [str(number) for number in range(start, start + len(some))]
+            yield pa.record_batch({"doc_id": ids, "text": pa.array(some, pa.large_string())})
+
+    kept = list(fingerprint_documents(documents(), PROSE))
     return Shard(
         component="texts",
         partition="all",
         version="",
         fingerprints=lambda columns: (batch.select(list(columns)) for batch in kept),
-        texts=lambda rows: [column.take(pa.array(rows))],
+        texts=lambda rows: [pa.array([texts[row] for row in rows.tolist()], pa.large_string())],
     )
 
 
@@ -166,13 +182,14 @@ def by_hash(texts: list[str]) -> int:
     return ours(texts, near=False)
 
 
-def shingles(text: str) -> list[str]:
-    words = text.split()
-    return list(map(" ".join, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False))) or [text]
+def shingles(text: str) -> list[bytes]:
+    """As bytes, the fastest way found: of strings with a character beyond ASCII each would be encoded by itself."""
+    words = text.encode().split()
+    return list(map(b" ".join, zip(words, words[1:], words[2:], words[3:], words[4:], strict=False))) or [text.encode()]
 
 
 def by_rensa(rensa: Any, texts: list[str]) -> int:
-    digests = rensa.RMinHash.digest_matrix_from_token_sets([shingles(text) for text in texts], 126, 42)
+    digests = rensa.RMinHash.digest_matrix_from_token_byte_sets([shingles(text) for text in texts], 126, 42)
     return sum(rensa.RMinHashLSH(0.8, 126, 21).insert_matrix_and_query_duplicate_flags(digests))
 
 
@@ -190,8 +207,7 @@ def by_rensa_hashes(rensa: Any, texts: list[str]) -> int:
 def by_datasketch(datasketch: Any, texts: list[str]) -> int:
     index = datasketch.MinHashLSH(num_perm=126, params=(21, 6))
     n_found = 0
-    sets = ([gram.encode() for gram in shingles(text)] for text in texts)
-    for number, signature in enumerate(datasketch.MinHash.generator(sets, num_perm=126)):
+    for number, signature in enumerate(datasketch.MinHash.generator(map(shingles, texts), num_perm=126)):
         n_found += bool(index.query(signature))
         index.insert(str(number), signature)
     return n_found

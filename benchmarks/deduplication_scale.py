@@ -2,7 +2,8 @@
 
 The corpus is made of real shards, copy after copy, with 40 % of the words of each copy drawn anew by seed, so that
 copies are no duplicates of each other; and of planted ones: 10 % of its documents are in clusters of two to five, equal
-or with words changed, spread over the shards. Making it is not counted. Then, each step a process of its own:
+or with words changed, spread over the shards. Making it is not counted; without --input it is what the folder holds (a
+corpus of 1 GB is the first shards of one of 10). Then, each step a process of its own:
 
     fingerprints   of every shard, as attributes/fingerprints/* hold them
     rebuild        the global step over all shards, verdict tables written
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zstandard
 
@@ -61,7 +63,11 @@ def main() -> None:
         peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
         print(json.dumps({"cpu_s": seconds, "peak_mib": int(peak.split()[1]) / 1024}))
         return
-    n_bytes, n_documents = make_corpus(arguments.input, arguments.folder, arguments.gigabytes)
+    if arguments.input:
+        make_corpus(arguments.input, arguments.folder, arguments.gigabytes)
+    for made in ("fingerprints", "rebuild", "before", "update"):
+        shutil.rmtree(arguments.folder / made, ignore_errors=True)
+    n_bytes, n_documents = size_of(arguments.folder)
     shards = sorted((arguments.folder / "documents").iterdir())
     print(f"{n_bytes / 1e9:.2f} GB of text, {n_documents:,} documents, {len(shards)} shards")
     for step in STEPS:
@@ -81,8 +87,18 @@ def main() -> None:
     compare(arguments.folder)
 
 
-def make_corpus(paths: Sequence[Path], folder: Path, gigabytes: float) -> tuple[int, int]:
-    """Shards of documents, one for each copy of the input; (bytes of text, documents)."""
+def size_of(folder: Path) -> tuple[int, int]:
+    """(bytes of text, documents)."""
+    n_bytes = n_documents = 0
+    for name in names_of(folder):
+        for batch in read_batches(folder / "documents" / name, columns=["text"]):
+            n_bytes += pc.sum(pc.binary_length(batch.column("text"))).as_py()
+            n_documents += batch.num_rows
+    return n_bytes, n_documents
+
+
+def make_corpus(paths: Sequence[Path], folder: Path, gigabytes: float) -> None:
+    """Shards of documents, one for each copy of the input."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "documents").mkdir(parents=True)
     texts = [
@@ -102,7 +118,7 @@ def make_corpus(paths: Sequence[Path], folder: Path, gigabytes: float) -> tuple[
     vocabulary, numbers = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     del words, texts, encoded
-    n_bytes = n_documents = copy = 0
+    n_bytes = copy = 0
     waiting: list[tuple[str, str]] = []
     while n_bytes < gigabytes * 1e9:
         draw = np.random.default_rng(copy)
@@ -121,9 +137,7 @@ def make_corpus(paths: Sequence[Path], folder: Path, gigabytes: float) -> tuple[
         table = pa.table({"doc_id": pa.array(ids + [name for name, _ in now]).take(order), "text": whole.take(order)})
         pq.write_table(table, folder / "documents" / f"{copy:05d}.parquet", compression="zstd", row_group_size=2000)
         n_bytes += sum(len(buffer) for buffer in made.buffers()[2:]) + sum(len(text) for _, text in now)
-        n_documents += len(whole)
         copy += 1
-    return n_bytes, n_documents
 
 
 def joined(words: pa.Array, starts: np.ndarray) -> pa.Array:
@@ -228,7 +242,7 @@ def compare(folder: Path) -> None:
     verdicts = {}
     for path in sorted((folder / "rebuild" / "verdicts").iterdir()):
         table = pq.read_table(path, columns=["doc_id", "verdict", "cluster", "duplicate_of"])
-        for row in table.filter(pa.compute.is_valid(table["cluster"])).to_pylist():
+        for row in table.filter(pc.is_valid(table["cluster"])).to_pylist():
             verdicts[row["doc_id"]] = row["verdict"], row["cluster"], row["duplicate_of"]
     texts: dict[str, str] = {}
     for name in names_of(folder)[:20]:

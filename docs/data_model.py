@@ -19,6 +19,7 @@ TABLES = {
     "fingerprint": ("`attributes/fingerprints/*`", "all that deduplication needs to know of a document"),
     "duplicate_attributes": ("`attributes/duplicates/*`", "the verdict of deduplication on a document"),
     "contamination_attributes": ("`attributes/contamination/*`", "the verdict of decontamination on a document"),
+    "corpus_ngrams": ("`index/ngrams/*`", "a stretch of documents, and which n-grams each of them holds"),
     "completion": ("`completions/*`", "one request for one passage, and its answer"),
     "computation": ("written by `mathcode translate`", "a computation as the answer states it"),
     "verified_computation": ("`computations/*`", "a computation with its execution and its verdict"),

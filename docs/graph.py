@@ -5,7 +5,7 @@
 What is one box here is several assets there: all tables of a component up to its filtered documents, and
 each table that every component has (fingerprints, verdicts, clean documents). An arrow that follows from
 two others is left out, and so are the inputs that models are trained on, the documents that the benchmark
-index tests itself with, and the list of partitions. Every asset must have a place, or `render` raises.
+index tests itself with, the list of partitions, and the stored n-grams of the documents. Every asset must have a place, or `render` raises.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cache
 
 from mathcode_assets.definitions import build_definitions
 from mathcode_assets.defs.assets.ablation import SOURCE_KEY as ABLATION_PLAN
+from mathcode_assets.defs.assets.contamination import ngrams_key
 from mathcode_assets.defs.components import FILTERED_TABLES, LISTING_KEY, TRANSLATED_TABLES
 from mathcode_assets.sample import sample_dir
 
@@ -43,13 +44,13 @@ def assets() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def box_of(key: str, group: str) -> str:
-    """The box an asset is drawn in; empty for the lists of partitions, which are not drawn.
+    """The box an asset is drawn in; empty for what is not drawn.
 
     Raises:
         KeyError: an asset of a kind that has no place in the picture.
     """
     layer, name = key.split("/", 1)
-    if key in (LISTING_KEY, ABLATION_PLAN):
+    if key in (LISTING_KEY, ABLATION_PLAN) or key.startswith(ngrams_key("")):
         return ""
     if key == "source/benchmarks":
         return key

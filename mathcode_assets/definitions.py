@@ -22,7 +22,7 @@ from mathcode_assets.defs.assets import ablation, checkpoint, clean, duplicates,
 from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
 from mathcode_assets.defs.reconcile import reconcile_job, reconcile_schedule
-from mathcode_assets.defs.resources import WorkspaceResource
+from mathcode_assets.defs.resources import WorkspaceResource, s3_resource
 from mathcode_assets.defs.sensors import sensors, settings_of
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.defs.workspace import Workspace
@@ -51,10 +51,11 @@ def build_definitions(
     Args:
         sources_file: local path of the YAML.
         root: another root of the lake than the file names.
-        resources: replacements, for tests.
+        resources: replacements; `s3`, an `S3Resource`, where S3 is not to be found through the environment.
     """
     assets = automatic(sources_file)
     reconcile = reconcile_job(assets)
+    bound = store_of(sources_file, root) | dict(resources or {})
     return dg.Definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
@@ -67,12 +68,21 @@ def build_definitions(
         schedules=[*SCHEDULES, reconcile_schedule(reconcile)],
         sensors=sensors(settings_of(sources_file), reconcile),
         resources={
-            "workspace": WorkspaceResource(sources_file=str(sources_file), root=root),
-            **(resources or {}),
+            "workspace": WorkspaceResource(sources_file=str(sources_file), root=root, s3=bound.get("s3")),
+            **bound,
         },
         # One process a run: a partition is minutes of work, and stages parallelise inside it.
         executor=dg.in_process_executor,
     )
+
+
+def store_of(sources_file: str | Path, root: str | None) -> dict[str, Any]:
+    """The resource `s3`, where the sources file or the root names S3; a file that cannot be read names nothing."""
+    try:
+        found = s3_resource(load_sources(sources_file), root)
+    except SourcesFileError:
+        return {}
+    return {} if found is None else {"s3": found}
 
 
 _SOURCES = os.environ.get("MATHCODE_SOURCES")

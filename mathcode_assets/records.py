@@ -147,6 +147,17 @@ CONTAMINATION_ATTRIBUTES = _schema(
     ],
 )
 
+CORPUS_NGRAMS = _schema(
+    "corpus_ngrams/1",
+    [
+        _field("first_row", pa.int64(), "row of the segment's first document in the table of documents"),
+        _field("n_rows", pa.int32(), "documents of the segment"),
+        _field("pieces", pa.large_binary(), "document of each piece, from 0 in the segment; uint16, little-endian"),
+        _field("counts", pa.large_binary(), "entries of each bucket; uint16, little-endian"),
+        _field("entries", pa.large_binary(), "piece << 2 | two bits of the key, bucket after bucket; uint16"),
+    ],
+)
+
 COMPLETION = _schema(
     "completion/1",
     [
@@ -373,6 +384,7 @@ ALL_SCHEMAS: tuple[pa.Schema, ...] = (
     FINGERPRINT,
     DUPLICATE_ATTRIBUTES,
     CONTAMINATION_ATTRIBUTES,
+    CORPUS_NGRAMS,
     COMPLETION,
     COMPUTATION,
     VERIFIED_COMPUTATION,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -60,10 +61,26 @@ def drive(sources_file: Path, root: Path, *, corpus_only: bool = True) -> BuiltL
 
 @pytest.fixture(scope="session")
 def sample_lake(tmp_path_factory: pytest.TempPathFactory) -> BuiltLake:
-    """The embedded sample, built once for all tests that only read it."""
+    """The embedded sample, built once for all tests that only read it, and once for all of pytest's workers."""
+    from filelock import FileLock
+
+    from mathcode_assets.config import load_sources
+    from mathcode_assets.defs.workspace import Workspace
     from mathcode_assets.sample import sample_dir
 
-    return drive(sample_dir() / "sources.yaml", tmp_path_factory.mktemp("sample") / "lake")
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "sample"
+    sources, root, kept = sample_dir() / "sources.yaml", shared / "lake", shared / "report.pickle"
+    with FileLock(f"{shared}.lock"):
+        if not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_bytes(pickle.dumps(drive(sources, root).report))
+    return BuiltLake(
+        root=root,
+        sources_file=sources,
+        workspace=Workspace(load_sources(sources), str(root)),
+        report=pickle.loads(kept.read_bytes()),
+    )
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def add_commands(commands: Any) -> None:
     trace.set_defaults(run=run_trace)
     catalog = commands.add_parser("catalog", help="write lake.duckdb: a view for each table, for your own SQL")
     catalog.add_argument("--lake", default=DEFAULT_OUTPUT, metavar="URI", help="root of the lake (default: lake)")
+    catalog.add_argument("--output", metavar="FILE", help="default: lake.duckdb, in the lake or else here")
     catalog.set_defaults(run=run_catalog)
 
 
@@ -69,6 +70,7 @@ def build(sources_file: Path, *, root: str | None) -> int:
     from mathcode_assets.storage.catalog import write_catalog
 
     workspace = WorkspaceResource(sources_file=str(sources_file), root=root).open()
+    workspace.lake.root.check_reachable()
     home = dagster_home(workspace.lake)
     missing = missing_packages(workspace) if is_asked_for(workspace) else []
     with open_instance(home) as instance:
@@ -195,14 +197,12 @@ def print_next(root: str, catalog: Path | None, home: Path, sources_file: Path) 
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Write the published pile as a hub-shaped data set, refused while it holds what was taken down; or the model."""
-    import fsspec
-
     from mathcode_assets.defs.takedown import still_in_pile
     from mathcode_assets.mixture.data_card import DataCard
     from mathcode_assets.mixture.export import export_hub_dataset
-    from mathcode_assets.storage.lake import Lake
+    from mathcode_assets.storage.filesystem import open_filesystem
 
-    lake = Lake(arguments.lake)
+    lake = open_lake(arguments.lake)
     if arguments.model:
         return export_model(lake, Path(arguments.output))
     pile = lake.table("mixture/mathcode_pile")
@@ -210,7 +210,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     if left := still_in_pile(lake, pile):
         raise UsageError(f"{len(left)} documents of the pile were taken down since; build it again first")
     card = lake.table("mixture/data_card")
-    filesystem, root = fsspec.core.url_to_fs(arguments.output)
+    filesystem, root = open_filesystem(arguments.output)
     minimal = DataCard(components=(), tokenizer=manifest.tokenizer or "", licences=manifest.facts["licences"])
     files = export_hub_dataset(pile.batches(), card=minimal, fs=filesystem, root=root)
     with filesystem.open(f"{root}/README.md", "wb") as stream:
@@ -241,9 +241,8 @@ def run_trace(arguments: argparse.Namespace) -> int:
     from mathcode_assets.provenance.usage import render_usage, usage_of
     from mathcode_assets.storage.catalog import open_catalog
     from mathcode_assets.storage.filesystem import locate
-    from mathcode_assets.storage.lake import Lake
 
-    lake = Lake(arguments.lake)
+    lake = open_lake(arguments.lake)
     found = trace(open_catalog(lake), arguments.id)
     if not found:
         raise UsageError(f"no document {arguments.id!r} in {arguments.lake}")
@@ -258,12 +257,26 @@ def run_trace(arguments: argparse.Namespace) -> int:
 
 
 def run_catalog(arguments: argparse.Namespace) -> int:
-    """Write the DuckDB catalog of a local lake."""
-    from mathcode_assets.storage.catalog import write_catalog
+    """Write the DuckDB catalog of a lake."""
+    from mathcode_assets.storage.catalog import CATALOG_NAME, write_catalog
+
+    lake = open_lake(arguments.lake)
+    path = Path(arguments.output) if arguments.output else None
+    path = write_catalog(lake, path) or write_catalog(lake, Path(CATALOG_NAME))
+    out.print(f"duckdb {path}")
+    if not lake.root.is_local:
+        out.print("its views are read through httpfs: CREATE SECRET (TYPE s3, PROVIDER credential_chain)")
+    return 0
+
+
+def open_lake(uri: str) -> Any:
+    """The lake at a URI.
+
+    Raises:
+        StorageError: its store cannot be reached or refuses.
+    """
     from mathcode_assets.storage.lake import Lake
 
-    path = write_catalog(Lake(arguments.lake))
-    if path is None:
-        raise UsageError("lake.duckdb names local files: use storage.catalog.open_catalog for a lake elsewhere")
-    out.print(f"duckdb {path}")
-    return 0
+    lake = Lake(uri)
+    lake.root.check_reachable()
+    return lake

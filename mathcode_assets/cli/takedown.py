@@ -54,6 +54,7 @@ def run_take_down(arguments: argparse.Namespace) -> int:
     from mathcode_assets.storage.lake import Lake
 
     lake = Lake(arguments.lake)
+    lake.root.check_reachable()
     if not lake.root.exists():
         raise UsageError(f"no lake at {arguments.lake}")
     if arguments.list:

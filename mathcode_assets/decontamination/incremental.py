@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -58,13 +59,74 @@ def rescan_documents(
     scanner = Scanner(index.select(index.parts.keys() - set(kept)), config or DecontaminationConfig())
     rows = _Rows(previous)
     for batch in batches:
-        found = scanner.matches_of(batch)
-        for row, own in rows.matches_of(batch.column("doc_id")).items():
-            held = [match for match in own if match["benchmark"] in kept]
-            if held:
-                found[row] = strongest_first([*held, *found.get(row, [])])
-        yield attributes(batch.column("doc_id"), found)
+        yield _with_held(batch.column("doc_id"), scanner.matches_of(batch), rows, kept)
     rows.end()
+
+
+def rescan_candidates(
+    doc_ids: Iterable[pa.RecordBatch],
+    candidates: Iterable[tuple[np.ndarray, pa.RecordBatch]],
+    previous: Iterable[pa.RecordBatch],
+    index: BenchmarkIndex,
+    kept: Collection[str],
+    config: DecontaminationConfig | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """What `rescan_documents` gives, where it is known which documents may hold one of the new benchmarks.
+
+    Args:
+        doc_ids: ``doc_id`` of all documents, as when they were scanned before.
+        candidates: ``doc_id`` and ``text`` of the documents that `corpus_index.candidate_rows` names, ascending,
+            with their rows.
+        index: of the new benchmarks alone, as it was given there.
+        previous, kept, config: as in `rescan_documents`.
+
+    Raises:
+        NotCopartitioned: the attributes or the candidates are not those of the documents.
+    """
+    scanner = Scanner(index, config or DecontaminationConfig())
+    rows, found = _Rows(previous), _Found(scanner, candidates)
+    for batch in doc_ids:
+        yield _with_held(batch.column("doc_id"), found.next(batch.column("doc_id")), rows, kept)
+    rows.end()
+
+
+def _with_held(
+    doc_ids: pa.Array, found: dict[int, list[MatchRow]], rows: _Rows, kept: Collection[str]
+) -> pa.RecordBatch:
+    """Attributes of a batch: what was found in its rows now, and what still holds of what was found before."""
+    for row, own in rows.matches_of(doc_ids).items():
+        held = [match for match in own if match["benchmark"] in kept]
+        if held:
+            found[row] = strongest_first([*held, *found.get(row, [])])
+    return attributes(doc_ids, found)
+
+
+class _Found:
+    """Matches of the candidates, handed out in the pieces that the stream of all documents comes in."""
+
+    def __init__(self, scanner: Scanner, candidates: Iterable[tuple[np.ndarray, pa.RecordBatch]]) -> None:
+        self.scanner, self.candidates = scanner, iter(candidates)
+        self.first = 0  # row of the next piece
+        self.read: list[tuple[int, str, list[MatchRow]]] = []  # row, doc_id and matches of candidates read ahead
+        self.last = -1  # row of the last candidate that was read
+
+    def next(self, doc_ids: pa.Array) -> dict[int, list[MatchRow]]:
+        """Matches of the next rows, of those that have any; their ids must be these."""
+        end = self.first + len(doc_ids)
+        while self.last < end - 1 and (piece := next(self.candidates, None)) is not None:
+            rows, batch = piece
+            self.last = int(rows[-1])
+            ids = batch.column("doc_id")
+            self.read += [(int(rows[k]), ids[k].as_py(), own) for k, own in self.scanner.matches_of(batch).items()]
+        found: dict[int, list[MatchRow]] = {}
+        for row, doc_id, own in self.read:
+            if row < end:
+                if doc_ids[row - self.first].as_py() != doc_id:
+                    raise NotCopartitioned(f"row {row} is not the candidate {doc_id}")
+                found[row - self.first] = own
+        self.read = [entry for entry in self.read if entry[0] >= end]
+        self.first = end
+        return found
 
 
 class _Rows:

@@ -157,6 +157,23 @@ def new_state(begin):
 
 
 @njit(cache=True)
+def _append_hits(
+    key, own, count, byte, slot_key, slot_first, slot_count, item, position, share, exact, wanted, used, out_item,
+    out_token, out_position, out_byte, out_share, out_exact,
+):  # fmt: skip
+    """Append the hits of a key in wanted items; ``own`` is the exact key of the same tokens. The number of hits."""
+    slot = _find(slot_key, key)
+    if slot < 0:
+        return used
+    for p in range(slot_first[slot], slot_first[slot] + slot_count[slot]):
+        if wanted[item[p]] != 0:
+            out_item[used], out_token[used], out_position[used] = item[p], count, position[p]
+            out_byte[used], out_share[used], out_exact[used] = byte, share[p], exact[p] == own
+            used += 1
+    return used
+
+
+@njit(cache=True)
 def collect_hits(
     buffer, end, t, state, vocabulary, bitmap, short_last, short_bitmap, slot_key, slot_first, slot_count, item,
     position, share, exact, wanted, room, used, out_item, out_token, out_position, out_byte, out_share, out_exact,
@@ -169,65 +186,62 @@ def collect_hits(
     buffer, t, vocabulary, bitmap = borrowed(buffer), borrowed(t), borrowed(vocabulary), borrowed(bitmap)
     short_last, short_bitmap = borrowed(short_last), borrowed(short_bitmap)
     slot_key, slot_first, slot_count = borrowed(slot_key), borrowed(slot_first), borrowed(slot_count)
-    item, wanted, exact = borrowed(item), borrowed(wanted), borrowed(exact)
-    state = borrowed(state)
-    tokens, masks, starts = state[:GRAM], state[GRAM : 2 * GRAM], state[2 * GRAM : 3 * GRAM]
+    item, position, share, exact = borrowed(item), borrowed(position), borrowed(share), borrowed(exact)
+    wanted, out_item, out_token = borrowed(wanted), borrowed(out_item), borrowed(out_token)
+    out_position, out_byte = borrowed(out_position), borrowed(out_byte)
+    out_share, out_exact = borrowed(out_share), borrowed(out_exact)
+    a, b, c, d, e = state[0], state[1], state[2], state[3], state[4]  # the last five tokens, e the latest
+    f, g, h, i, j = state[5], state[6], state[7], state[8], state[9]  # the same, numbers masked
+    k, m, n, o, p = state[10], state[11], state[12], state[13], state[14]  # their first bytes
     count, at = np.int64(state[3 * GRAM]), np.int64(state[3 * GRAM + 1])
     known, since_number = np.int64(state[3 * GRAM + 2]), np.int64(state[3 * GRAM + 3])
     whole = False
-    while True:
+    while used + room <= len(out_item):
         at, value, number, start = read_token(buffer, at, end, t)
         if value == 0:
             whole = True
             break
-        for k in range(GRAM - 1):
-            tokens[k], masks[k], starts[k] = tokens[k + 1], masks[k + 1], starts[k + 1]
-        tokens[GRAM - 1], masks[GRAM - 1] = value, NUMBER_MASK if number else value
-        starts[GRAM - 1] = uint64(start)
+        a, b, c, d, e = b, c, d, e, value
+        k, m, n, o, p = m, n, o, p, uint64(start)
         count += 1
-        since_number = 0 if number else since_number + 1
-        known = known + 1 if number or _set(vocabulary, value) != 0 else 0
-        if known < SHORT_GRAM:
-            if used + room > len(out_item):
-                break
-            continue
-        for kind in range(3):
-            key = _key(kind, known, since_number, value, tokens, masks, bitmap, short_last, short_bitmap)
-            slot = _find(slot_key, key) if key != 0 else np.int64(-1)
-            if slot < 0:
+        if number:
+            f, g, h, i, j = g, h, i, j, NUMBER_MASK
+            since_number = 0
+            known += 1
+        else:
+            f, g, h, i, j = g, h, i, j, value
+            since_number += 1
+            if _set(vocabulary, value) == 0:
+                known = 0
                 continue
-            n = SHORT_GRAM if kind == 2 else GRAM
-            for p in range(slot_first[slot], slot_first[slot] + slot_count[slot]):
-                if wanted[item[p]] == 0:
-                    continue
-                out_item[used], out_token[used], out_position[used] = item[p], count - n, position[p]
-                out_byte[used], out_share[used] = np.int64(starts[GRAM - n]), share[p]
-                own = (
-                    key if kind > 0 else mix(_five(tokens[0], tokens[1], tokens[2], tokens[3], tokens[4])) ^ EXACT_SALT
-                )
-                out_exact[used] = exact[p] == own
-                used += 1
-        if used + room > len(out_item):
-            break
+            known += 1
+        if known < SHORT_GRAM:
+            continue
+        if known >= GRAM:
+            key = mix(_five(f, g, h, i, j))
+            in_table = _set(bitmap, key) != 0
+            if in_table or since_number < GRAM:
+                own = mix(_five(a, b, c, d, e)) ^ EXACT_SALT
+                if in_table:
+                    used = _append_hits(
+                        key, own, count - GRAM, np.int64(k), slot_key, slot_first, slot_count, item, position, share,
+                        exact, wanted, used, out_item, out_token, out_position, out_byte, out_share, out_exact,
+                    )  # fmt: skip
+                if since_number < GRAM and _set(bitmap, own) != 0:
+                    used = _append_hits(
+                        own, own, count - GRAM, np.int64(k), slot_key, slot_first, slot_count, item, position, share,
+                        exact, wanted, used, out_item, out_token, out_position, out_byte, out_share, out_exact,
+                    )  # fmt: skip
+        if _set(short_last, value) != 0:
+            key = mix((c * BASE + d) * BASE + e) ^ EXACT_SALT
+            if _set(short_bitmap, key) != 0:
+                used = _append_hits(
+                    key, key, count - SHORT_GRAM, np.int64(n), slot_key, slot_first, slot_count, item, position, share,
+                    exact, wanted, used, out_item, out_token, out_position, out_byte, out_share, out_exact,
+                )  # fmt: skip
+    state[0], state[1], state[2], state[3], state[4] = a, b, c, d, e
+    state[5], state[6], state[7], state[8], state[9] = f, g, h, i, j
+    state[10], state[11], state[12], state[13], state[14] = k, m, n, o, p
     state[3 * GRAM], state[3 * GRAM + 1] = uint64(count), uint64(at)
     state[3 * GRAM + 2], state[3 * GRAM + 3] = uint64(known), uint64(since_number)
     return used, whole
-
-
-@njit(cache=True, inline="always")
-def _key(kind, known, since_number, value, tokens, masks, bitmap, short_last, short_bitmap):
-    """The masked (0), exact (1) or short (2) key of the last tokens; 0 where no item can have it."""
-    key = uint64(0)
-    if kind == 2:
-        if known >= SHORT_GRAM and _set(short_last, value) != 0:
-            key = mix((tokens[2] * BASE + tokens[3]) * BASE + tokens[4]) ^ EXACT_SALT
-            if _set(short_bitmap, key) == 0:
-                key = uint64(0)
-    elif known >= GRAM and (kind == 0 or since_number < GRAM):
-        if kind == 0:
-            key = mix(_five(masks[0], masks[1], masks[2], masks[3], masks[4]))
-        else:
-            key = mix(_five(tokens[0], tokens[1], tokens[2], tokens[3], tokens[4])) ^ EXACT_SALT
-        if _set(bitmap, key) == 0:
-            key = uint64(0)
-    return key

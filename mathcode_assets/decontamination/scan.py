@@ -22,17 +22,16 @@ import numpy as np
 import pyarrow as pa
 
 from mathcode_assets.decontamination import kernels
-from mathcode_assets.decontamination.alignment import MAX_CELLS, chain_hits
-from mathcode_assets.decontamination.config import GRAM, DecontaminationConfig
+from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.index import BenchmarkIndex
-from mathcode_assets.decontamination.measure import COUNTS, LOOK_BACK, SHARES, measure
+from mathcode_assets.decontamination.measure import COUNTS, LOOK_BACK, SHARES
+from mathcode_assets.decontamination.placing import align_next, limits_of, strongest_places
 from mathcode_assets.decontamination.verdict import Aligned, verdict_of
 from mathcode_assets.records import CLEAN, CONTAMINATED, CONTAMINATION_ATTRIBUTES, NEAR
 from mathcode_assets.text.tables import tables
 
 _HITS = 1 << 18  # hits held at a time; more are read in further stretches
 _CARRY_TOKENS = 2500  # of the last stretch kept, so that a question across the border is whole once
-_BYTES_PER_TOKEN = 20  # generous: LaTeX and Markdown dress included
 _PAIRS = 1 << 16  # candidate (document, item) pairs held at a time
 _RANK = {CONTAMINATED: 0, NEAR: 1}
 _BEST = ("benchmark", "question_index", "score", "evidence")  # columns of the strongest match
@@ -101,6 +100,14 @@ def strongest_first(matches: Iterable[MatchRow]) -> list[MatchRow]:
     return sorted(matches, key=lambda m: (_RANK[m["verdict"]], -float(m["score"]), m["benchmark"], m["question_index"]))
 
 
+def text_of(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of a batch's texts, and where in them each text begins."""
+    text = batch.column("text").cast(pa.large_string())
+    offsets = np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, text.offset * 8)
+    data = text.buffers()[2]
+    return np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8), offsets
+
+
 class Scanner:
     """The index in the form the kernels want, and the scratch arrays they share between documents."""
 
@@ -121,15 +128,13 @@ class Scanner:
         self.hits: tuple[np.ndarray, ...] | None = None
         self.counts, self.shares = np.zeros(len(COUNTS), np.int64), np.zeros(len(SHARES))
         self.stops = np.zeros(LOOK_BACK, np.int64)
+        self.limits = limits_of(config)
 
     def matches_of(self, batch: pa.RecordBatch) -> dict[int, list[MatchRow]]:
         """Matches of the rows of a batch that have any, strongest first."""
         if not batch.num_rows or not len(self.index):
             return {}
-        text = batch.column("text").cast(pa.large_string())
-        offsets = np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, text.offset * 8)
-        data = text.buffers()[2]
-        buffer = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+        buffer, offsets = text_of(batch)
         found: dict[int, list[MatchRow]] = {}
         for row, items in self.candidates(buffer, offsets).items():
             matches = self.matches(items, buffer[offsets[row] : offsets[row + 1]])
@@ -232,40 +237,35 @@ class Scanner:
         again only where n-grams with its own numbers make a good part of it.
         """
         config = self.config
-        length = int(self.index.offsets[item + 1] - self.index.offsets[item])
-        places, weights = chain_hits(*hits, config.gap_tokens, 3 * length + 2 * config.gap_tokens)
-        column = 1 if tried >= config.max_alignments else 0
-        enough = np.flatnonzero(weights[:, column] >= (config.exact_share if column else config.chain_share))
-        if len(enough) > 1:
-            enough = enough[np.lexsort((enough, -weights[enough, 0], -weights[enough, 1]))]
-        best, spans, parts = None, [], []
-        for first_byte, last_byte, first, last in places[enough[: config.max_alignments]].tolist():
-            if any(begin <= first_byte and last_byte < end for begin, end in spans):
-                continue  # inside a stretch that was aligned already
-            equal = np.empty(length, np.bool_)
-            if not self.aligned(item, length, (first_byte, last_byte, first, last), view, equal):
-                continue
-            spans.append((int(self.counts[1]), int(self.counts[2])))
+        at = slice(int(self.index.offsets[item]), int(self.index.offsets[item + 1]))
+        length = at.stop - at.start
+        is_worn = tried >= config.max_alignments
+        places = strongest_places(
+            *hits, config.gap_tokens, 3 * length + 2 * config.gap_tokens, int(is_worn),
+            config.exact_share if is_worn else config.chain_share, config.max_alignments,
+        )  # fmt: skip
+        tokens = (
+            self.index.token_hash[at], self.index.token_number[at], self.word[at], self.index.token_core[at],
+            self.weight[at],
+        )  # fmt: skip
+        equal, spans = np.empty(length, np.bool_), np.empty((len(places), 2), np.int64)
+        best, parts, place, n_spans = None, [], 0, 0
+        while place < len(places):
+            place, n_spans, matters = align_next(
+                view, self.tables, places, place, spans, n_spans, *tokens, self.limits, equal, self.stops,
+                self.counts, self.shares,
+            )  # fmt: skip
+            if not matters:
+                break
             match = self.judged(item, length, view)
             if match and match.verdict == CONTAMINATED:
                 return match, 0
             if match and (best is None or _strength(match) < _strength(best)):
                 best = match
             if self.is_part(length):
-                parts.append(_Part(equal=equal, first_byte=spans[-1][0], last_byte=spans[-1][1]))
-        return _union(item, parts, self.index, config) or best, len(spans)
-
-    def aligned(self, item: int, length: int, place: tuple, view: np.ndarray, equal: np.ndarray) -> bool:
-        """Align an item around a chain of hits; what was counted stands in `counts`, `shares` and `stops`."""
-        first_byte, last_byte, first, last = place
-        begin = max(0, first_byte - _BYTES_PER_TOKEN * (first + 8))
-        end = min(len(view), last_byte + _BYTES_PER_TOKEN * (length - last + GRAM + 8))
-        at = slice(int(self.index.offsets[item]), int(self.index.offsets[item + 1]))
-        return measure(
-            view, _blank_before(view, begin), end, max(MAX_CELLS // max(length, 1), 64), self.tables,
-            self.index.token_hash[at], self.index.token_number[at], self.word[at], self.index.token_core[at],
-            self.weight[at], equal, self.stops, self.counts, self.shares,
-        )  # fmt: skip
+                first_byte, last_byte = spans[n_spans - 1].tolist()
+                parts.append(_Part(equal=equal.copy(), first_byte=first_byte, last_byte=last_byte))
+        return _union(item, parts, self.index, config) or best, n_spans
 
     def judged(self, item: int, length: int, view: np.ndarray) -> Match | None:
         """The verdict on what was aligned last."""
@@ -274,7 +274,7 @@ class Scanner:
         if lead_information < config.cut_information and length >= config.short_tokens and (
             template < config.near_coverage or information < config.near_information
         ):  # fmt: skip
-            return None  # neither cut, nor whole, nor near: nine alignments of ten end here
+            return None  # neither cut, nor whole, nor near: it is a part, or nothing
         values = dict(zip(COUNTS, self.counts.tolist(), strict=True))
         aligned = Aligned(
             item=item, length=length, lead_stops=tuple(stop for stop in self.stops.tolist() if stop >= 0),
@@ -294,14 +294,6 @@ class Scanner:
         n_equal, changed, pieces = int(self.counts[0]), int(self.counts[3]), int(self.counts[9])
         long_enough = n_equal >= self.config.union_tokens and length >= self.config.short_tokens
         return not changed and pieces == 1 and long_enough
-
-
-def _blank_before(view: np.ndarray, at: int) -> int:
-    """The first blank at or after a byte, so that a window does not begin inside a word or character."""
-    for k in range(at, min(at + 200, len(view))):
-        if k == 0 or view[k] <= 32:
-            return k
-    return at
 
 
 def _by_item(columns: tuple[np.ndarray, ...]) -> Iterator[tuple[int, tuple]]:

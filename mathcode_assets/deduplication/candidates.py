@@ -15,12 +15,12 @@ from mathcode_assets.deduplication import kernel
 from mathcode_assets.deduplication.config import DeduplicationConfig
 from mathcode_assets.deduplication.exchange import KeyBuckets, keys_of
 from mathcode_assets.deduplication.fingerprints import fixed_bytes
-from mathcode_assets.deduplication.texts import Corpus
+from mathcode_assets.deduplication.signatures import BANDS
+from mathcode_assets.deduplication.texts import Corpus, ascending
 from mathcode_assets.records import BAND_KEYS_BYTES
 
 # Pairs gathered before repeated ones are taken out: a pair comes once for each band it shares. 64 MB.
 PENDING_PAIRS = 1 << 23
-_FILTER_BITS_A_KEY = 16
 
 
 class Crowded(Exception):
@@ -40,14 +40,14 @@ def all_pairs(corpus: Corpus, folder: Path, config: DeduplicationConfig) -> tupl
     """
     with KeyBuckets(folder) as buckets:
         for numbers, bands in _bands(corpus):
-            keys = keys_of(bands, kernel.BANDS)
-            buckets.add(keys.ravel(), np.repeat(numbers, kernel.BANDS))
+            keys = keys_of(bands, BANDS)
+            buckets.add(keys.ravel(), np.repeat(numbers, BANDS))
     pairs, crowd = _Pairs(), [np.empty(0, np.uint64)]
     for keys, numbers in buckets:
         crowded = np.zeros(len(keys), dtype=bool)
         pairs.add(kernel.bucket_pairs(keys, numbers, config.crowd, config.crowd_leaders, crowded))
-        crowd.append(np.unique(numbers[crowded]))
-    return pairs.unique(), np.unique(np.concatenate(crowd))
+        crowd.append(ascending(numbers[crowded]))
+    return pairs.unique(), ascending(np.concatenate(crowd))
 
 
 def pairs_of_new_texts(corpus: Corpus, is_new: np.ndarray, config: DeduplicationConfig) -> np.ndarray:
@@ -61,26 +61,20 @@ def pairs_of_new_texts(corpus: Corpus, is_new: np.ndarray, config: Deduplication
     Raises:
         Crowded: a key of a new shard is crowded: only `all_pairs` gives the pairs then.
     """
-    new_keys = [keys_of(bands, kernel.BANDS).ravel() for _, bands in _bands(corpus, np.flatnonzero(is_new))]
-    wanted = np.unique(np.concatenate([np.empty(0, np.uint64), *new_keys]))
-    if not len(wanted):
-        return np.empty(0, np.uint64)
-    bits = max(10, int(len(wanted) * _FILTER_BITS_A_KEY - 1).bit_length())
-    seen = np.zeros(1 << bits, dtype=bool)
-    seen[wanted & np.uint64((1 << bits) - 1)] = True
-    found_keys, found_numbers = [], []
-    for numbers, bands in _bands(corpus):
-        rows, keys = kernel.entries_seen(bands, seen)
-        exact = wanted[np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)] == keys
-        found_keys.append(keys[exact])
-        found_numbers.append(numbers[rows[exact]])
+    new_keys = [keys_of(bands, BANDS).ravel() for _, bands in _bands(corpus, np.flatnonzero(is_new))]
+    table = kernel.key_table(np.concatenate([np.empty(0, np.uint64), *new_keys]))
+    found_keys, found_numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+    for numbers, bands in _bands(corpus) if new_keys else ():
+        rows, keys = kernel.entries_among(bands, table)
+        found_keys.append(keys)
+        found_numbers.append(numbers[rows])
     keys, numbers = np.concatenate(found_keys), np.concatenate(found_numbers)
     order = np.lexsort((numbers, keys))
     crowded = np.zeros(len(keys), dtype=bool)
     pairs = kernel.bucket_pairs(keys[order], numbers[order], config.crowd, config.crowd_leaders, crowded)
     if crowded.any():
         raise Crowded
-    return np.unique(pairs)
+    return ascending(pairs)
 
 
 def _bands(corpus: Corpus, shards: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -112,4 +106,4 @@ class _Pairs:
             self._limit = max(PENDING_PAIRS, 2 * self._n_pending)
 
     def unique(self) -> np.ndarray:
-        return np.unique(np.concatenate([np.empty(0, np.uint64), *self._pending]))
+        return ascending(np.concatenate([np.empty(0, np.uint64), *self._pending]))

@@ -15,7 +15,7 @@ import numpy as np
 from mathcode_assets.deduplication import kernel
 from mathcode_assets.deduplication.config import DeduplicationConfig
 from mathcode_assets.deduplication.fingerprints import shingle_sets
-from mathcode_assets.deduplication.texts import Corpus
+from mathcode_assets.deduplication.texts import Corpus, ascending
 
 # Hashes that a stretch of pairs may touch before the pages are given back: 128 MB, or one pair of longer texts.
 STRETCH_HASHES = 1 << 24
@@ -39,7 +39,7 @@ def compare(corpus: Corpus, pairs: np.ndarray, path: Path, config: Deduplication
     if not len(pairs):
         return found
     left, right = (pairs >> _HALF).astype(np.int64), (pairs & _LOW).astype(np.int64)
-    numbers = np.unique(np.concatenate([left, right]))
+    numbers = ascending(np.concatenate([left, right]))
     sizes = _write_sets(corpus, numbers, path, config)
     ends = np.cumsum(sizes)
     starts = ends - sizes

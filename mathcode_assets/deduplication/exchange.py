@@ -6,6 +6,7 @@ and only one bucket is ever in memory. The files are scratch, never published.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -62,10 +63,11 @@ class KeyBuckets:
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(keys, numbers), bucket by bucket, ascending by both."""
         if self._n_held:
-            buckets, entries = np.concatenate(self._buckets), np.concatenate(self._held)
-            order = np.lexsort((entries, buckets))
-            keys = buckets[order].astype(np.uint64) << _GID_BITS | entries[order] >> _GID_BITS
-            yield keys, entries[order] & _LOW
+            entries, borders = self._by_bucket()
+            for start, end in itertools.pairwise(borders.tolist()):
+                entries[start:end].sort()
+            first_bytes = np.repeat(np.arange(N_BUCKETS, dtype=np.uint64) << _GID_BITS, np.diff(borders))
+            yield first_bytes | entries >> _GID_BITS, entries & _LOW
             return
         for number, path in enumerate(self._paths):
             entries = np.sort(np.fromfile(path, np.uint64)) if path.exists() else np.empty(0, np.uint64)
@@ -77,13 +79,16 @@ class KeyBuckets:
         if not self._files:
             self._paths[0].parent.mkdir(parents=True)
             self._files = [path.open("wb") for path in self._paths]
-        buckets = np.concatenate(self._buckets)
-        order = np.argsort(buckets, kind="stable")
-        entries = np.concatenate(self._held)[order]
-        borders = np.searchsorted(buckets[order], np.arange(N_BUCKETS + 1))
+        entries, borders = self._by_bucket()
         for number, file in enumerate(self._files):
             file.write(entries[borders[number] : borders[number + 1]].data)
         self._held, self._buckets, self._n_held = [], [], 0
+
+    def _by_bucket(self) -> tuple[np.ndarray, np.ndarray]:
+        """(what is held back, bucket after bucket; where each bucket starts, and the end)."""
+        buckets = np.concatenate(self._buckets)
+        order = np.argsort(buckets, kind="stable")
+        return np.concatenate(self._held)[order], np.searchsorted(buckets[order], np.arange(N_BUCKETS + 1))
 
 
 def keys_of(bands: np.ndarray, n_bands: int) -> np.ndarray:

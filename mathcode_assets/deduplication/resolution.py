@@ -25,10 +25,10 @@ import pyarrow as pa
 from mathcode_assets.deduplication.candidates import Crowded, all_pairs, pairs_of_new_texts
 from mathcode_assets.deduplication.comparison import compare
 from mathcode_assets.deduplication.config import DeduplicationConfig
-from mathcode_assets.deduplication.texts import Corpus, Shard, read_hashes
+from mathcode_assets.deduplication.texts import Corpus, Shard, ascending, read_hashes
 from mathcode_assets.deduplication.verdicts import Verdicts
 
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2  # which texts are compared follows from their signatures: one version more with each change of these
 _INDEX, _HASHES, _PAIRS, _SIMILARITIES, _CROWD = (
     "index.json",
     "hashes.npy",
@@ -185,7 +185,7 @@ def _compared(
         is_new = np.array([shard.name not in known.shards for shard in corpus.shards], dtype=bool)
         crowd = np.sort(corpus.find(known.crowd)).astype(np.uint64)
         try:
-            pairs = np.union1d(old_pairs, pairs_of_new_texts(corpus, is_new, config))
+            pairs = ascending(np.concatenate([old_pairs, pairs_of_new_texts(corpus, is_new, config)]))
         except Crowded:
             pairs = None
     if pairs is None:

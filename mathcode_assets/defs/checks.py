@@ -29,6 +29,7 @@ from mathcode_assets.records import (
 )
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Manifest, ManifestError
+from mathcode_assets.storage.shards import read_batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +73,10 @@ def rows_add_up(schema: pa.Schema, upstream: UpstreamRows | None = None) -> Tabl
     """Schema and row accounting; `upstream` gives the rows that went in, by the tables they came from."""
 
     def evaluate(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
-        problems = []
         try:
-            table.verify()
+            problems = _schema_problems(table, schema, manifest)
         except ManifestError as error:
-            problems.append(str(error))
-        else:
-            problems += _schema_problems(table, schema, manifest)
+            problems = [str(error)]
         if upstream is not None and manifest.accounting.n_in != (n := upstream(workspace, table.partition)):
             problems.append(f"{manifest.accounting.n_in} rows counted in, but {n} were published upstream")
         if manifest.accounting.n_kept != manifest.n_rows:
@@ -116,7 +114,8 @@ def _schema_problems(table: Table, schema: pa.Schema, manifest: Manifest) -> lis
     problems, n_rows = [], 0
     if manifest.schema != schema_name(schema):
         problems.append(f"published as {manifest.schema}, declared as {schema_name(schema)}")
-    for batch in table.batches(columns=[schema.names[0]]):
+    batches = (batch for path in table.verified_files() for batch in read_batches(path, columns=schema.names[:1]))
+    for batch in batches:
         n_rows += batch.num_rows
         if batch.schema.names != schema.names[:1]:
             problems.append(f"first column is {batch.schema.names}, not {schema.names[:1]}")

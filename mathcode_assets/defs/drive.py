@@ -7,14 +7,17 @@ not current is run. A partition that fails stops what is made from it, and nothi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
 from mathcode_assets.defs.ablating import partition_keys
+from mathcode_assets.defs.currency import WorkspaceSnapshot
+from mathcode_assets.defs.dead_runs import registered
 from mathcode_assets.defs.jobs import OBSERVED, observe_job_name
-from mathcode_assets.defs.table_assets import LakeAsset, TableCheck
+from mathcode_assets.defs.recorded import Record
+from mathcode_assets.defs.table_assets import LakeAsset, TableCheck, materialization_of, quarantine_key
 from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.storage.lake import WHOLE
 
@@ -140,6 +143,9 @@ class Driver:
         self._workspace = workspace
         self._instance = instance
         self._progress = progress
+        self._record = Record(instance)
+        self._tags: Mapping[str, str] = {}
+        self._seen = WorkspaceSnapshot(workspace)
 
     def run(self) -> DriveReport:
         """Observe the sources, then make everything that is not current, models included where none is promoted.
@@ -147,16 +153,25 @@ class Driver:
         Raises:
             SourceListingError: a source cannot be listed at all.
         """
-        for job in self._observe_jobs:
-            job.execute_in_process(instance=self._instance, run_config=_QUIET)
+        with registered(self._instance) as self._tags:
+            for job in self._observe_jobs:
+                job.execute_in_process(instance=self._instance, run_config=_QUIET, tags=self._tags)
+            self._record = Record(self._instance)
+            # Whether a partition is current is asked of all of them, and each asks for its inputs: read once a drive.
+            self._seen = WorkspaceSnapshot(self._workspace)
+            return self._make_all()
+
+    def _make_all(self) -> DriveReport:
         report = DriveReport()
         failed: set[tuple[str, str]] = set()
         for chain in chains(self._assets):
             if all(_is_settled_model(self._workspace, asset) for asset in chain.assets):
+                self._tell_of(chain)
                 continue
-            if not all(asset.is_wanted(self._workspace) for asset in chain.assets):
+            chain = replace(chain, assets=tuple(a for a in chain.assets if a.is_wanted(self._workspace)))
+            if not chain.assets:
                 continue
-            names = partition_keys(self._workspace, chain.source) if chain.source else [WHOLE]
+            names = partition_keys(self._seen, chain.source) if chain.source else [WHOLE]
             before = report.materialized
             for partition in names:
                 self._make(chain, partition, failed, report)
@@ -177,8 +192,10 @@ class Driver:
             partition_key=partition if chain.source else None,
             asset_selection=[member.asset_key for member in members],
             run_config=_QUIET,
+            tags=self._tags,
             raise_on_error=False,
         )
+        self._forget(members, partition)
         made = {event.asset_key for event in result.get_asset_materialization_events() if event.asset_key}
         report.materialized += len(made)
         checks = _checks_of_run(members, partition, result)
@@ -188,6 +205,14 @@ class Driver:
         report.failures += [Failure(asset=asset.key, partition=partition, reason=reason) for asset, reason in steps]
         failed |= {(asset.key, partition) for asset, _ in steps}
         failed |= {(member.key, partition) for member in members if member.asset_key not in made}
+
+    def _forget(self, members: Sequence[LakeAsset], partition: str) -> None:
+        """What a run may have published is read again when it is asked for."""
+        for member in members:
+            self._seen.lake.forget(member.key, partition)
+            self._seen.lake.forget(quarantine_key(member.key), partition)
+            for key in member.publishes:
+                self._seen.lake.forget(key)
 
     def _unblocked(
         self, members: list[LakeAsset], partition: str, chain: Chain, failed: set[tuple[str, str]]
@@ -202,18 +227,18 @@ class Driver:
         return able
 
     def _is_recorded(self, asset: LakeAsset, partition: str, report: DriveReport) -> bool:
-        """Whether the partition is current on storage, Dagster knows it, and its blocking checks hold."""
+        """Whether the partition is current on storage, Dagster knows just that, and its blocking checks hold."""
         try:
-            if not asset.is_current(self._workspace, partition):
+            if not asset.is_current(self._seen, partition):
                 return False
         except (LookupError, Withheld):
             return False  # an input is not there, or may not be used
         if not self._is_known(asset, partition):
             return False
-        table = self._workspace.lake.table(asset.key, partition)
+        table = self._seen.lake.table(asset.key, partition)
         records = []
         for check in asset.checks:
-            outcome = check.evaluate(self._workspace, table, table.manifest())
+            outcome = check.evaluate(self._seen, table, table.manifest())
             records.append(_check_record(asset, partition, check, outcome.passed, outcome.description))
         if not all(record.passed for record in records if record.is_blocking):
             return False
@@ -221,16 +246,18 @@ class Driver:
         return True
 
     def _is_known(self, asset: LakeAsset, partition: str) -> bool:
-        if asset.partitioned_by is None:
-            is_made = self._instance.get_latest_materialization_event(asset.asset_key) is not None
-            return is_made and self._is_checked(asset)
-        return partition in self._instance.get_materialized_partitions(asset.asset_key)
+        """Whether Dagster has what was published on record, with every check: also one that newer code brings."""
+        table = self._workspace.lake.table(asset.key, partition)
+        names = [*(check.name for check in asset.checks), *asset.separate_checks]
+        published = [table, *asset.published_besides(self._workspace, partition)]
+        return all(map(self._record.has, published)) and self._record.has_checked(table, names)
 
-    def _is_checked(self, asset: LakeAsset) -> bool:
-        """Whether every blocking check has run: one that a newer version of this code brings has not."""
-        keys = [dg.AssetCheckKey(asset.asset_key, check.name) for check in asset.checks if check.blocking]
-        records = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(keys) if keys else {}
-        return all(key in records for key in keys)
+    def _tell_of(self, chain: Chain) -> None:
+        """Have Dagster know of models that are in use: their steps do not run again, or they might change."""
+        for asset in chain.assets:
+            table = self._workspace.lake.table(asset.key)
+            if table.find_manifest() is not None and not self._record.has(table):
+                self._instance.report_runless_asset_event(materialization_of(table))
 
 
 def _check_record(asset: LakeAsset, partition: str, check: TableCheck, passed: bool, description: str) -> CheckRecord:

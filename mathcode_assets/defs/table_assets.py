@@ -18,14 +18,15 @@ import dagster as dg
 import pyarrow as pa
 
 from mathcode_assets.defs.partitions import partitions_def
+from mathcode_assets.defs.recorded import is_on_record
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import CLEAN, FIELD_DOC_KEY, KEPT, NEAR, QUARANTINE
+from mathcode_assets.storage.full_disk import explained
 from mathcode_assets.storage.lake import WHOLE, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
 OWNER = "team:corpus"
-DATA_VERSION_TAG = "dagster/data_version"
 # Steps that share something scarce, by how their keys begin. Without limits (a laptop) the names mean nothing;
 # a deployment sets them (infra/dagster).
 POOLS = {
@@ -145,8 +146,12 @@ class LakeAsset:
         table = workspace.lake.table(self.key, partition)
         build = self.build(workspace, partition)
         if _is_current(workspace, table, build) and table.is_intact():
-            others = build.expected if isinstance(build, FolderBuild) else ()
-            return Published(manifest=table.manifest(), reused=True, others=others)
+            return Published(manifest=table.manifest(), reused=True, others=_expected(build))
+        with explained(table.location, f"{self.key}[{partition}]"):
+            return self._make(workspace, table, build)
+
+    def _make(self, workspace: Workspace, table: Table, build: Build) -> Published:
+        """Make the partition and publish it."""
         if isinstance(build, FolderBuild):
             with workspace.work_folder() as folder:
                 accounting, facts = build.make(folder)
@@ -160,7 +165,7 @@ class LakeAsset:
             schema=self.schema,
             recipe=build.recipe,
             batches=build.batches(),
-            accounting=lambda n_rows: self._account(workspace, partition, build, n_rows),
+            accounting=lambda n_rows: self._account(workspace, table.partition, build, n_rows),
             n_tokens=build.n_tokens,
             tokenizer=build.tokenizer,
             facts=build.facts,
@@ -183,6 +188,10 @@ class LakeAsset:
         """Whether materializing the partition would change nothing."""
         table = workspace.lake.table(self.key, partition)
         return _is_current(workspace, table, self.build(workspace, partition))
+
+    def published_besides(self, workspace: Workspace, partition: str) -> Sequence[Table]:
+        """The tables that its step publishes besides its own."""
+        return _expected(self.build(workspace, partition)) if self.publishes else ()
 
     def _dep(self, key: str) -> dg.AssetDep:
         # Dagster's default is that partitions of the same name belong together.
@@ -226,9 +235,10 @@ class LakeAsset:
             manifest = published.manifest
             seconds = time.perf_counter() - started
             table = opened.lake.table(self.key, partition)
-            # A run that died after it had published told nobody: the one that finds all there tells in its place.
-            for other in unrecorded(context.instance, published.others) if published.reused else published.others:
-                context.log_event(_materialization(other))
+            for other in published.others:
+                # Those of a step that was killed before it had told of all.
+                if not published.reused or not is_on_record(context.instance, other):
+                    context.log_event(materialization_of(other))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(manifest.data_version),
                 # Previews first: what a person opens the page for stands above the fold.
@@ -299,47 +309,22 @@ def _run_facts(build: Build) -> Mapping[str, Any]:
 
 def _is_current(workspace: Workspace, table: Table, build: Build) -> bool:
     """Published by the same recipe, with everything that its step publishes besides."""
-    others = build.expected if isinstance(build, FolderBuild) else ()
-    return workspace.lake.is_current(table, build.recipe) and all(other.find_manifest() for other in others)
+    return workspace.lake.is_current(table, build.recipe) and all(other.find_manifest() for other in _expected(build))
 
 
-def _materialization(table: Table) -> dg.AssetMaterialization:
-    """The event of a table that another asset's step published."""
+def _expected(build: Build) -> Sequence[Table]:
+    return build.expected if isinstance(build, FolderBuild) else ()
+
+
+def materialization_of(table: Table) -> dg.AssetMaterialization:
+    """The event of a published table that its own step does not report."""
     manifest = table.manifest()
     return dg.AssetMaterialization(
         asset_key=dg.AssetKey(table.key.split("/")),
         partition=None if table.partition == WHOLE else table.partition,
         metadata=manifest_metadata(manifest, reused=False, seconds=0.0),
-        tags={DATA_VERSION_TAG: manifest.data_version},
+        tags={"dagster/data_version": manifest.data_version},
     )
-
-
-def recorded_versions(
-    instance: dg.DagsterInstance, key: dg.AssetKey, *, is_partitioned: bool
-) -> Mapping[str | None, str]:
-    """The data version of each partition's latest materialization, by partition; None for a whole table."""
-    if not is_partitioned:
-        event = instance.get_latest_materialization_event(key)
-        tags = (event.asset_materialization.tags or {}) if event and event.asset_materialization else {}
-        return {None: tags.get(DATA_VERSION_TAG, "")}
-    by_partition = instance.event_log_storage.get_latest_tags_by_partition(
-        key, dg.DagsterEventType.ASSET_MATERIALIZATION, tag_keys=[DATA_VERSION_TAG]
-    )
-    return {partition: tags.get(DATA_VERSION_TAG, "") for partition, tags in by_partition.items()}
-
-
-def unrecorded(instance: dg.DagsterInstance, tables: Sequence[Table]) -> list[Table]:
-    """Those of the tables whose version Dagster has no event of."""
-    versions: dict[str, Mapping[str | None, str]] = {}
-    found = []
-    for table in tables:
-        if table.key not in versions:
-            key = dg.AssetKey(table.key.split("/"))
-            versions[table.key] = recorded_versions(instance, key, is_partitioned=table.partition != WHOLE)
-        partition = None if table.partition == WHOLE else table.partition
-        if versions[table.key].get(partition) != table.manifest().data_version:
-            found.append(table)
-    return found
 
 
 def counted(

@@ -42,6 +42,7 @@ from mathcode_assets.records import NEAR_DUPLICATE, batch_of
 from mathcode_assets.records import TAKEN_DOWN as TAKEN_DOWN_SCHEMA
 from mathcode_assets.storage.filesystem import Location
 from mathcode_assets.storage.lake import WHOLE, Lake, Table
+from mathcode_assets.storage.leftovers import process_folder
 from mathcode_assets.storage.manifest import Accounting, Recipe, digest
 
 CODE_VERSION = "1"
@@ -176,7 +177,7 @@ def undo(lake: Lake, name: str, *, asked_by: str, reason: str, date: str) -> Req
     if request.undone is not None:
         raise KeyError(f"request {name} was undone on {request.undone['date']} by {request.undone['asked_by']}")
     facts = {"asked_by": asked_by, "reason": reason, "date": date}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=process_folder()) as folder:
         Path(folder, UNDONE_FILE).write_text(digest([name, facts]) + "\n", encoding="utf-8")
         lake.publish_folder(
             lake.table(UNDONE_KEY, name),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +14,11 @@ from typing import Any, TypeVar
 from mathcode_assets.config import SourcesFile, SourcesFileError
 from mathcode_assets.sources.partitions import Partition, list_partitions
 from mathcode_assets.storage.lake import WHOLE, Lake, Table
+from mathcode_assets.storage.leftovers import process_folder
 from mathcode_assets.storage.manifest import digest
 
 ConfigT = TypeVar("ConfigT")
-MODEL_CACHE_PREFIX = "mathcode-models-"
+MODEL_CACHE_PREFIX = "models-"
 GENERATION_FOLDER = ".generation"
 
 
@@ -116,19 +116,13 @@ class Workspace:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cache / "mathcode" / digest(root.uri)[:16] / key / partition
 
-    @contextmanager
-    def work_folder(self) -> Iterator[Path]:
+    def work_folder(self) -> AbstractContextManager[Path]:
         """An empty local folder that is gone afterwards."""
-        folder = self.lake.work_folder()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        return self.lake.work_folder()
 
     @cached_property
     def _model_cache(self) -> Path:
-        self._cache_folder = tempfile.TemporaryDirectory(prefix=MODEL_CACHE_PREFIX)
-        return Path(self._cache_folder.name)
+        return Path(tempfile.mkdtemp(prefix=MODEL_CACHE_PREFIX, dir=process_folder()))
 
 
 def config_dict(config: Any) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ generators a snippet seeds from the system (`default_rng()`), and addresses in d
 from __future__ import annotations
 
 import selectors
+import signal
 import socket
 import tempfile
 import time
@@ -52,13 +53,14 @@ from mathcode_assets.sandbox.octave_files import OctaveMissing, octave_files
 from mathcode_assets.sandbox.scratch import remove_tree
 from mathcode_assets.sandbox.snippets import LANGUAGES, OCTAVE, PYTHON, Execution, Limits, Snippet, refusal, rejection
 from mathcode_assets.sandbox.supervisor import TICK_S, Job, Worker
+from mathcode_assets.storage.leftovers import process_folder
 
 AUTO = "auto"
 PRELOAD = ("numpy", "sympy", "mpmath", "scipy.integrate", "scipy.optimize", "scipy.linalg", "scipy.stats")
 # Snippets taken from the input and not yet given back, per worker: one that runs into its time limit holds the order
 # up, and the other workers have this much to do meanwhile.
 WINDOW = 16
-# A snippet whose worker dies is tried again, once.
+# A snippet whose worker dies, or that is killed from outside, is tried again, once.
 ATTEMPTS = 2
 FAILED_STARTS = 3
 PROBE = Snippet(code="print(6 * 7)")
@@ -98,7 +100,7 @@ class Sandbox:
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
         self.tier = config.tier if config.tier != AUTO else _best_tier(config.limits)
-        self._root = Path(tempfile.mkdtemp(prefix="mathcode-sandbox-"))
+        self._root = Path(tempfile.mkdtemp(prefix="sandbox-", dir=process_folder()))
         self._n_started = 0
         self._failed_starts = dict.fromkeys(LANGUAGES, 0)
         self._is_running = False
@@ -134,7 +136,8 @@ class Sandbox:
     def run(self, snippets: Iterable[Snippet]) -> Iterator[Execution]:
         """One execution for each snippet, in order, as they come; snippets are taken from the input as needed.
 
-        A snippet whose worker dies is run again once; if that worker dies too, its status is `signal`.
+        A snippet whose worker dies, or that is killed by none of its limits, is run again once; if that happens
+        again, its status is `signal`.
 
         Raises:
             RuntimeError: another `run` of this sandbox has not ended.
@@ -285,7 +288,10 @@ class Sandbox:
         if execution is not None and run is not None:
             self._failed_starts[worker.language] = 0
             self._forget(run.pipes)
-            done[run.job.number] = execution
+            if _was_killed(execution) and run.job.attempts < ATTEMPTS:
+                waiting[worker.language].appendleft(run.job)
+            else:
+                done[run.job.number] = execution
 
     def _may_start_again(
         self, worker: Worker, reason: str, done: dict[int, Execution], waiting: Waiting, *, is_final: bool = False
@@ -330,6 +336,11 @@ class Sandbox:
         for fd in fds:
             if fd in known:
                 self._selector.unregister(fd)
+
+
+def _was_killed(execution: Execution) -> bool:
+    """Whether somebody else may have ended the snippet (the host, short of memory): no limit of ours was reached."""
+    return execution.status == words.SIGNAL and execution.exit_code == -signal.SIGKILL
 
 
 def _best_tier(limits: Limits) -> str:

@@ -19,8 +19,11 @@ import signal
 import sys
 import threading
 import traceback
+from functools import partial
 from traceback import print_exception
-from types import ModuleType
+from types import CodeType, ModuleType
+
+from mathcode_assets.sandbox import star_import
 
 UNCAUGHT = 61
 UNCAUGHT_REFUSAL = 62
@@ -32,6 +35,8 @@ SEED = 0
 REPORT_CHARS = 16_000
 # What system calls the sandbox forbids fail with.
 REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.EROFS})
+
+_NO_CODE = compile("", FILE_NAME, "exec")
 
 # Taken before any snippet could replace them.
 _exit, _kill, _getpid = os._exit, os.kill, os.getpid
@@ -75,20 +80,20 @@ def _open_streams() -> None:
 
 def run_snippet(source: str) -> None:
     """Run the source as `__main__`, end as CPython would, and never return."""
-    module = ModuleType("__main__")
-    module.__dict__.update(__builtins__=sys.modules["builtins"], __file__=FILE_NAME)
-    sys.modules["__main__"] = module
     source = source.removeprefix("\ufeff")
     linecache.cache[FILE_NAME] = (len(source), None, io.StringIO(source, newline=None).readlines(), FILE_NAME)
-    status, ending = 0, 0
+    module, source = star_import.take(source) or (star_import.new_main(FILE_NAME), source)
+    sys.modules["__main__"] = module
+    status, ending, code = 0, 0, _NO_CODE
     try:
-        exec(compile(source, FILE_NAME, "exec", dont_inherit=True), module.__dict__)
+        code = compile(source, FILE_NAME, "exec", dont_inherit=True)
+        exec(code, module.__dict__)
     except SystemExit as error:
         status = exit_status(error.code)
     except BaseException as error:
         status, ending = 1, how_it_ended(error)
         report(error)
-    finish(module, status, ending)
+    finish(module, code, status, ending)
 
 
 def exit_status(code: object) -> int:
@@ -140,9 +145,10 @@ def report(error: BaseException) -> None:
     sys.stderr = stream
 
 
-def finish(module: ModuleType, status: int, ending: int) -> None:
+def finish(module: ModuleType, code: CodeType, status: int, ending: int) -> None:
     """End as the interpreter does: threads, atexit, objects of the module, buffers; then leave."""
-    for step in (threading._shutdown, atexit._run_exitfuncs, module.__dict__.clear, gc.collect):  # type: ignore[attr-defined]
+    clear = partial(star_import.clear, module, code)
+    for step in (threading._shutdown, atexit._run_exitfuncs, clear, gc.collect):  # type: ignore[attr-defined]
         try:
             step()
         except BaseException:

@@ -27,7 +27,7 @@ import time
 import traceback
 from typing import Any
 
-from mathcode_assets.sandbox import confinement
+from mathcode_assets.sandbox import confinement, star_import
 from mathcode_assets.sandbox.octave import Octave, write_script
 from mathcode_assets.sandbox.program import FILE_NAME, open_standard_streams, run_snippet, seed_random
 from mathcode_assets.sandbox.scratch import is_too_full, remove_tree
@@ -105,6 +105,8 @@ def load(config: Config, place: int) -> Octave | None:
         importlib.import_module(name)
     if modules:
         warm(sys.modules)
+        if "sympy" in sys.modules:
+            star_import.prepare(FILE_NAME)
     else:
         open_standard_streams()
     return None

@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import fsspec
-
 from mathcode_assets.config import BENCHMARKS_KEY, SourceSpec
 from mathcode_assets.sources.errors import SourceListingError, UnreadableSource
 from mathcode_assets.sources.fingerprints import Identity, identity_of, is_local, local_identity
 from mathcode_assets.sources.hub import HUB_PREFIX, pin_to_commit
+from mathcode_assets.storage.filesystem import open_filesystem
 
 # Longest first: an ending is cut off whole.
 DATA_ENDINGS: tuple[str, ...] = (
@@ -118,7 +117,7 @@ def check_unchanged(file: SourceFile) -> None:
     if file.uri.startswith(HUB_PREFIX):
         return
     try:
-        fs, path = fsspec.core.url_to_fs(file.uri)
+        fs, path = open_filesystem(file.uri)
         fs.invalidate_cache()
         found = identity_of(fs, path, fs.info(path), None).fingerprint
     except Exception as error:  # each store has errors of its own
@@ -199,7 +198,7 @@ def _listed(uri: str, revision: str | None, endings: Sequence[str]) -> _Listed:
     commit = None
     if uri.startswith(HUB_PREFIX):
         uri, commit = pin_to_commit(uri, revision)
-    fs, path = fsspec.core.url_to_fs(uri)
+    fs, path = open_filesystem(uri)
     fs.invalidate_cache()  # a long-running observer would otherwise see the first listing for ever
     path = path.rstrip("/") or "/"
     prefix, entries = _entries(fs, path, endings)
@@ -217,7 +216,9 @@ def _listed(uri: str, revision: str | None, endings: Sequence[str]) -> _Listed:
 
 def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str, Mapping[str, Any]]]:
     """The prefix that relative paths are below, and the entry of each file found."""
-    if fs.isfile(path):  # first: a real name may hold the marks of a glob
+    # Before the question for a file, which a store then answers from this listing instead of being asked twice more.
+    globbed = fs.glob(path, detail=True) if _has_glob(path) else {}
+    if fs.isfile(path):  # a real name may hold the marks of a glob
         _want_ending(path, endings)
         return path.rpartition("/")[0], {path: fs.info(path)}
     if not _has_glob(path):
@@ -229,7 +230,7 @@ def _entries(fs: Any, path: str, endings: Sequence[str]) -> tuple[str, dict[str,
         return path, _readable(path, files, endings)
     parts = path.split("/")
     prefix = "/".join(parts[: next(i for i, part in enumerate(parts) if _has_glob(part))])
-    found = {name: info for name, info in fs.glob(path, detail=True).items() if _is_file(fs, name, info)}
+    found = {name: info for name, info in globbed.items() if _is_file(fs, name, info)}
     if parts[-1] in ("*", "**"):
         return prefix, _readable(prefix, found, endings)
     for name in found:

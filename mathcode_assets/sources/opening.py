@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import fsspec
 import zstandard
 
 from mathcode_assets.sources.errors import BrokenStream, UnreadableSource
 from mathcode_assets.sources.listing import SourceFile
+from mathcode_assets.storage.filesystem import open_filesystem
+from mathcode_assets.storage.leftovers import process_folder
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -43,7 +44,7 @@ def open_raw(file: SourceFile, *, ranged: bool = False) -> Iterator[BinaryIO]:
         UnreadableSource: it cannot be opened.
     """
     try:
-        fs, path = fsspec.core.url_to_fs(file.uri)
+        fs, path = open_filesystem(file.uri)
         # Read-ahead helps a stream. Parquet reads several columns in turn, which would throw away
         # each block (50 MiB in s3fs) for the next.
         cache = {"cache_type": "none"} if ranged else {"cache_type": "readahead", "block_size": 8 << 20}
@@ -77,7 +78,7 @@ def local_path(file: SourceFile) -> Iterator[Path]:
     if "://" not in file.uri:
         yield Path(file.uri)
         return
-    with tempfile.TemporaryDirectory(prefix="mathcode-source-") as folder:
+    with tempfile.TemporaryDirectory(prefix="source-", dir=process_folder()) as folder:
         copy = Path(folder) / Path(file.relative_path).name
         with open_raw(file) as stream, copy.open("wb") as output:
             try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from mathcode_assets.storage.filesystem import Location
+from mathcode_assets.storage.filesystem import FILES_AT_ONCE, read_files
 from mathcode_assets.storage.lake import FOLDER_SCHEMA, Lake
 from mathcode_assets.storage.manifest import MANIFEST_NAME, Manifest, ManifestError
 
@@ -28,23 +28,29 @@ def open_catalog(lake: Lake) -> duckdb.DuckDBPyConnection:
         ManifestError: a manifest of the lake cannot be read.
     """
     connection = duckdb.connect()
-    if not lake.root.is_local:
-        connection.register_filesystem(lake.root.filesystem)
+    _let_read(connection, lake)
     _create_views(connection, lake)
     return connection
 
 
-def write_catalog(lake: Lake) -> Path | None:
-    """Put the same views into `lake.duckdb` in a local lake, for the user's own SQL; None elsewhere.
+def write_catalog(lake: Lake, path: Path | None = None) -> Path | None:
+    """Put the same views into a database file for the user's own SQL: `lake.duckdb` in a local lake.
 
-    The views name files by absolute path: write it again after moving the lake.
+    The views name files by absolute path or URI: write it again after moving the lake. Views on an object store are
+    read through DuckDB's httpfs, or through fsspec where the reader registers it as `open_catalog` does.
+
+    Args:
+        lake: the lake.
+        path: another place; without one, nothing is written for a lake elsewhere, and None returned.
     """
-    if not lake.root.is_local:
+    if path is None and not lake.root.is_local:
         return None
-    path = Path(lake.root.path) / CATALOG_NAME
+    path = path or Path(lake.root.path) / CATALOG_NAME
     fresh = path.with_suffix(".duckdb.new")
-    fresh.unlink(missing_ok=True)
+    for left in (fresh, fresh.with_name(f"{fresh.name}.wal")):  # by a process that was killed
+        left.unlink(missing_ok=True)
     with duckdb.connect(str(fresh)) as connection:
+        _let_read(connection, lake)
         _create_views(connection, lake)
     fresh.replace(path)
     return path
@@ -61,12 +67,18 @@ def iter_manifests(lake: Lake) -> Iterator[Manifest]:
     Raises:
         ManifestError: one cannot be read.
     """
-    lake.root.filesystem.invalidate_cache()
-    found = lake.root.filesystem.find(lake.root.path) if lake.root.exists() else []
-    for path in sorted(found):
-        place = Location(lake.root.filesystem, path)
-        if place.name == MANIFEST_NAME:
-            yield Manifest.from_bytes(place.read_bytes(), origin=place.uri)
+    places = [lake.root / path for path in sorted(lake.root.sizes())]
+    places = [place for place in places if place.name == MANIFEST_NAME]
+    for start in range(0, len(places), FILES_AT_ONCE):
+        contents = read_files(batch := places[start : start + FILES_AT_ONCE])
+        for place in batch:
+            if place.path in contents:
+                yield Manifest.from_bytes(contents[place.path], origin=place.uri)
+
+
+def _let_read(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    if not lake.root.is_local:
+        connection.register_filesystem(lake.root.filesystem)
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:

@@ -1,30 +1,34 @@
 """The lake: every table and artifact of one build under one root, published partition by partition.
 
 Publishing writes files named by their content, then the manifest that names them, then removes what
-the manifest no longer names. A crash at any point leaves the old partition or the new one.
+the manifest no longer names. A crash at any point leaves the old partition or the new one, and files that
+`Lake.clear_leftovers` removes. Decision 0029.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mathcode_assets.records import schema_name
-from mathcode_assets.storage.filesystem import (
+from mathcode_assets.storage.filesystem import Location, locate, put_file, staged_file
+from mathcode_assets.storage.full_disk import explained
+from mathcode_assets.storage.leftovers import (
     TEMPORARY_PREFIX,
-    Location,
-    locate,
-    put_file,
-    staged_file,
+    NoLocks,
+    clear_abandoned,
+    clear_folder,
+    held,
+    process_folder,
+    taken,
+    work_folder,
 )
 from mathcode_assets.storage.manifest import (
     MANIFEST_NAME,
@@ -34,12 +38,13 @@ from mathcode_assets.storage.manifest import (
     PublishedFile,
     Recipe,
 )
-from mathcode_assets.storage.shards import file_sha256, read_batches, write_shards
+from mathcode_assets.storage.shards import file_sha256, read_batches, read_rows, write_shards
 
 # Partition name of a table or artifact that has only one.
 WHOLE = "all"
 FOLDER_SCHEMA = "folder/1"
-# Files that no manifest names (left by a crash) may belong to a publication still under way.
+# Files that no manifest names (left by a crash) may belong to a publication still under way. Where locks cannot
+# tell (some network file systems), age does.
 ORPHAN_AGE_S = 3600
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9._=-]+")
@@ -82,13 +87,13 @@ class Table:
             raise NotPublished(f"{self.key} has no published partition {self.partition!r}")
         return manifest
 
-    def files(self) -> list[Location]:
-        """The files the manifest names, in row order.
+    def files(self, manifest: Manifest | None = None) -> list[Location]:
+        """The files the manifest names, in row order; it is read where it is not given.
 
         Raises:
             NotPublished: nothing is published here.
         """
-        return [self.location / file.name for file in self.manifest().files]
+        return [self.location / file.name for file in (manifest or self.manifest()).files]
 
     def batches(self, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows in order, a row group in memory at a time.
@@ -96,12 +101,36 @@ class Table:
         Raises:
             NotPublished: nothing is published here.
         """
-        for file in self.files():
+        manifest = self.manifest()
+        for published, file in zip(manifest.files, self.files(manifest), strict=True):
             if file.is_local:
                 yield from read_batches(file.path, columns=columns)
             else:
-                with file.open() as stream:
+                with file.open(size_bytes=published.size_bytes) as stream:
                     yield from read_batches(stream, columns=columns)
+
+    def rows(
+        self, rows: np.ndarray, *, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+        """These rows (ascending) with their numbers; row groups without any are not read.
+
+        Raises:
+            NotPublished: nothing is published here.
+            IndexError: a row that it has not.
+        """
+        first = 0
+        manifest = self.manifest()
+        if len(rows) and rows[-1] >= manifest.n_rows:
+            raise IndexError(f"{self.key}[{self.partition}] has {manifest.n_rows} rows, not {rows[-1] + 1}")
+        for published, file in zip(manifest.files, self.files(), strict=True):
+            end = first + (published.n_rows or 0)
+            here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)] - first
+            if len(here):
+                with ExitStack() as stack:
+                    source = file.path if file.is_local else stack.enter_context(file.open())
+                    for own, batch in read_rows(source, here, columns=columns):
+                        yield first + own, batch
+            first = end
 
     def verify(self) -> None:
         """Read every file again and compare it with the manifest.
@@ -110,16 +139,29 @@ class Table:
             NotPublished: nothing is published here.
             ManifestError: a file is missing or its content is not what the manifest says.
         """
-        for published, location in zip(self.manifest().files, self.files(), strict=True):
-            if not location.exists():
-                raise ManifestError(f"{location.uri} is named by its manifest, but missing")
+        for _ in self.verified_files():
+            pass
+
+    def verified_files(self) -> Iterator[Path]:
+        """Each file, once it was compared with the manifest: itself, or a copy that is there until the next one.
+
+        Raises:
+            NotPublished: nothing is published here.
+            ManifestError: a file is missing or its content is not what the manifest says.
+        """
+        manifest = self.manifest()
+        for published, location in zip(manifest.files, self.files(manifest), strict=True):
             with ExitStack() as stack:
-                local = Path(location.path)
-                if not location.is_local:
-                    local = stack.enter_context(staged_file(location))
-                    location.filesystem.get_file(location.path, str(local))
-                if file_sha256(local) != published.sha256:
+                local = Path(location.path) if location.is_local else stack.enter_context(staged_file(location))
+                try:
+                    if not location.is_local:
+                        location.fetch(local)
+                    sha256 = file_sha256(local)
+                except FileNotFoundError as error:
+                    raise ManifestError(f"{location.uri} is named by its manifest, but missing") from error
+                if sha256 != published.sha256:
                     raise ManifestError(f"{location.uri} differs from its manifest")
+                yield local
 
     def is_intact(self) -> bool:
         """Whether `verify` finds nothing: what is damaged is made again, not reused.
@@ -164,7 +206,10 @@ class Lake:
         folder = self.root
         for part in key.split("/"):
             folder = folder / part
-        return [entry.name for entry in folder.list() if (entry / MANIFEST_NAME).exists()]
+        if folder.is_local:
+            return [entry.name for entry in folder.list() if (entry / MANIFEST_NAME).exists()]
+        parts = (path.split("/") for path in folder.sizes())  # one listing, where a look at each would be two requests
+        return sorted(name[0] for name in parts if name[1:] == [MANIFEST_NAME])
 
     def is_current(self, table: Table, recipe: Recipe) -> bool:
         """Whether the partition was published by exactly this recipe and its files are there."""
@@ -174,10 +219,8 @@ class Lake:
             return False
         if manifest is None or manifest.recipe.fingerprint != recipe.fingerprint:
             return False
-        return all(
-            place.exists() and place.size_bytes() == file.size_bytes
-            for file, place in zip(manifest.files, table.files(), strict=True)
-        )
+        sizes = table.location.sizes()
+        return all(sizes.get(file.name) == file.size_bytes for file in manifest.files)
 
     def publish(
         self,
@@ -207,27 +250,28 @@ class Lake:
             SchemaMismatch: a batch does not fit the schema; nothing is published.
             AccountingError: the rows do not add up; nothing is published.
         """
-        files: list[PublishedFile] = []
-        with ExitStack() as stack:
-            paths = iter(lambda: stack.enter_context(staged_file(table.location)), None)
-            for shard in write_shards(batches, schema, new_path=paths):
-                name = f"part-{len(files):05d}-{shard.sha256[:16]}.parquet"
-                put_file(shard.path, table.location / name)
-                files.append(
-                    PublishedFile(name=name, sha256=shard.sha256, size_bytes=shard.size_bytes, n_rows=shard.n_rows)
-                )
-        manifest = Manifest(
-            key=table.key,
-            partition=table.partition,
-            schema=schema_name(schema),
-            recipe=recipe,
-            files=tuple(files),
-            accounting=accounting(sum(file.n_rows for file in files)),
-            n_tokens=n_tokens() if n_tokens else None,
-            tokenizer=tokenizer,
-            facts=dict(facts()) if facts else {},
-        )
-        _commit(table, manifest)
+        with _publishing(table):
+            files: list[PublishedFile] = []
+            with ExitStack() as stack:
+                paths = iter(lambda: stack.enter_context(staged_file(table.location)), None)
+                for shard in write_shards(batches, schema, new_path=paths):
+                    name = f"part-{len(files):05d}-{shard.sha256[:16]}.parquet"
+                    put_file(shard.path, table.location / name)
+                    files.append(
+                        PublishedFile(name=name, sha256=shard.sha256, size_bytes=shard.size_bytes, n_rows=shard.n_rows)
+                    )
+            manifest = Manifest(
+                key=table.key,
+                partition=table.partition,
+                schema=schema_name(schema),
+                recipe=recipe,
+                files=tuple(files),
+                accounting=accounting(sum(file.n_rows for file in files)),
+                n_tokens=n_tokens() if n_tokens else None,
+                tokenizer=tokenizer,
+                facts=dict(facts()) if facts else {},
+            )
+            _commit(table, manifest)
         return manifest
 
     def publish_folder(
@@ -237,26 +281,28 @@ class Lake:
 
         The files keep their relative names; `fetch_folder` gives the folder back.
         """
-        files = []
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            sha256 = file_sha256(path)
-            # The content's hash leads the name, so a new version never overwrites the files of the old.
-            name = f"{sha256[:16]}/{path.relative_to(folder).as_posix()}"
-            target = table.location
-            for part in name.split("/"):
-                target = target / part
-            put_file(path, target)
-            files.append(PublishedFile(name=name, sha256=sha256, size_bytes=path.stat().st_size))
-        manifest = Manifest(
-            key=table.key,
-            partition=table.partition,
-            schema=FOLDER_SCHEMA,
-            recipe=recipe,
-            files=tuple(files),
-            accounting=accounting,
-            facts=dict(facts),
-        )
-        _commit(table, manifest)
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        with _publishing(table, needed_bytes=sum(path.stat().st_size for path in paths)):
+            files = []
+            for path in paths:
+                sha256 = file_sha256(path)
+                # The content's hash leads the name, so a new version never overwrites the files of the old.
+                name = f"{sha256[:16]}/{path.relative_to(folder).as_posix()}"
+                target = table.location
+                for part in name.split("/"):
+                    target = target / part
+                put_file(path, target)
+                files.append(PublishedFile(name=name, sha256=sha256, size_bytes=path.stat().st_size))
+            manifest = Manifest(
+                key=table.key,
+                partition=table.partition,
+                schema=FOLDER_SCHEMA,
+                recipe=recipe,
+                files=tuple(files),
+                accounting=accounting,
+                facts=dict(facts),
+            )
+            _commit(table, manifest)
         return manifest
 
     def fetch_folder(self, table: Table, into: Path) -> Path:
@@ -265,24 +311,41 @@ class Lake:
         Raises:
             NotPublished: nothing is published there.
         """
-        for published, location in zip(table.manifest().files, table.files(), strict=True):
+        manifest = table.manifest()
+        for published, location in zip(manifest.files, table.files(manifest), strict=True):
             target = into / published.name.split("/", 1)[1]
             target.parent.mkdir(parents=True, exist_ok=True)
-            if location.is_local:
-                shutil.copyfile(location.path, target)
-            else:
-                location.filesystem.get_file(location.path, str(target))
+            location.fetch(target)
         return into
 
-    def work_folder(self) -> Path:
-        """A new empty local folder for intermediate files; the caller removes it.
+    def work_folder(self) -> AbstractContextManager[Path]:
+        """A new empty local folder for intermediate files, gone afterwards.
 
         On the lake's own disk where the lake is local: temporary file systems are often small.
         """
-        if self.root.is_local:
-            Path(self.root.path).mkdir(parents=True, exist_ok=True)
-            return Path(mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.root.path))
-        return Path(mkdtemp(prefix=TEMPORARY_PREFIX))
+        return work_folder(Path(self.root.path) if self.root.is_local else process_folder())
+
+    def clear_leftovers(self, keys: Iterable[str]) -> int:
+        """Remove what killed processes left in a local lake: files that no manifest names, and work folders.
+
+        What a living process writes stays, and so does everything where locks cannot tell the two apart. An
+        object store keeps no partial object, and forgets partial uploads by a rule of the bucket.
+
+        Args:
+            keys: of all tables that may have been published.
+
+        Returns:
+            How many files and folders were removed.
+        """
+        if not self.root.is_local:
+            return 0
+        root = Path(self.root.path)
+        n_removed = clear_abandoned(root, TEMPORARY_PREFIX)
+        for key in keys:
+            for folder in sorted(path for path in (root / key).glob("*") if path.is_dir()):
+                with suppress(NoLocks):
+                    n_removed += _clear_partition(Table(key, folder.name, self.root / key / folder.name))
+        return n_removed
 
     def remove(self, table: Table) -> None:
         """Take a partition out: its manifest first, so that no reader sees half of it."""
@@ -290,22 +353,63 @@ class Lake:
         table.location.remove()
 
 
+@contextmanager
+def _publishing(table: Table, *, needed_bytes: int = 0) -> Iterator[None]:
+    """While a partition is written: nobody clears its folder. Afterwards, what its manifest does not name goes.
+
+    That holds for a publication that failed too: it gives back the space that it took.
+
+    Raises:
+        FullDisk: the disk was full.
+    """
+    before = _named(table)
+    with explained(table.location, f"{table.key}[{table.partition}]", needed_bytes=needed_bytes):
+        if not table.location.is_local:
+            yield
+            _clear_by_age(table, before)
+            return
+        try:
+            with held(Path(table.location.path)):
+                yield
+        finally:
+            try:
+                _clear_partition(table)
+            except NoLocks:
+                _clear_by_age(table, before)
+
+
 def _commit(table: Table, manifest: Manifest) -> None:
-    """Replace the manifest, then remove files that it does not name."""
-    try:
-        previous = table.find_manifest()
-    except ManifestError:
-        previous = None
+    """Make what was written the partition's content: the one step that readers see."""
     (table.location / MANIFEST_NAME).write_bytes(manifest.to_bytes())
-    named = {file.name.split("/")[0] for file in manifest.files} | {MANIFEST_NAME}
-    before = {file.name.split("/")[0] for file in previous.files} if previous else set()
+
+
+def _clear_partition(table: Table) -> int:
+    """Remove the files of a local partition that its manifest does not name, unless somebody is publishing it.
+
+    Raises:
+        NoLocks: that cannot be told.
+    """
+    folder = Path(table.location.path)
+    with taken(folder) as is_ours:
+        return clear_folder(folder, _named(table)) if is_ours else 0
+
+
+def _clear_by_age(table: Table, before: frozenset[str]) -> None:
+    """The same where nothing tells who is writing: what the manifest of before named, and what is old."""
+    named, before = _tops(_named(table)), _tops(before)
     for entry in table.location.list():
-        if entry.name not in named and (entry.name in before or _age_s(entry) > ORPHAN_AGE_S):
+        if entry.name not in named and (entry.name in before or entry.age_s() > ORPHAN_AGE_S):
             entry.remove()
 
 
-def _age_s(entry: Location) -> float:
-    if not entry.is_local:
-        # Object stores expire what is incomplete by a bucket rule; see the runbook.
-        return 0.0
-    return time.time() - Path(entry.path).stat().st_mtime
+def _named(table: Table) -> frozenset[str]:
+    """Files that the manifest names, itself among them; none where there is no manifest that can be read."""
+    try:
+        manifest = table.find_manifest()
+    except ManifestError:
+        return frozenset({MANIFEST_NAME})
+    return frozenset({MANIFEST_NAME, *(file.name for file in manifest.files)} if manifest else ())
+
+
+def _tops(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.split("/")[0] for name in names)

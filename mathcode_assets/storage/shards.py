@@ -113,6 +113,41 @@ def read_batches(source: IO[bytes] | str | Path, *, columns: Sequence[str] | Non
             yield from file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
 
 
+def read_rows(
+    source: IO[bytes] | str | Path, rows: np.ndarray, *, columns: Sequence[str] | None = None
+) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+    """These rows (ascending) of a Parquet file, with their numbers; row groups without any are not read.
+
+    Raises:
+        pa.ArrowInvalid: not a Parquet file.
+        IndexError: a row that it has not.
+    """
+    with pq.ParquetFile(source, pre_buffer=False) as file:
+        if len(rows) and not 0 <= rows[0] <= rows[-1] < file.metadata.num_rows:
+            raise IndexError(f"rows {rows[0]} to {rows[-1]} of a file of {file.metadata.num_rows}")
+        first = 0
+        for group in range(file.num_row_groups):
+            end = first + file.metadata.row_group(group).num_rows
+            here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)]
+            if len(here):
+                found = [
+                    batch.take(pa.array(here[own] - number))
+                    for number, batch in _numbered(file, group, first, columns)
+                    if len(own := np.flatnonzero((here >= number) & (here < number + batch.num_rows)))
+                ]
+                yield here, pa.Table.from_batches(found).combine_chunks().to_batches()[0]
+            first = end
+
+
+def _numbered(
+    file: pq.ParquetFile, group: int, first: int, columns: Sequence[str] | None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The batches of a row group with the number of their first row."""
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False):
+        yield first, batch
+        first += batch.num_rows
+
+
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a local file."""
     with path.open("rb") as stream:

@@ -7,22 +7,24 @@ table, which an object store answers concurrently.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from mathcode_assets.storage.filesystem import Location
+from mathcode_assets.storage.filesystem import Location, read_files
 from mathcode_assets.storage.lake import WHOLE, Lake, Table
 from mathcode_assets.storage.manifest import MANIFEST_NAME, Manifest, ManifestError, Recipe
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What was read so far: sizes of files and contents of manifests by path, and manifests once parsed."""
+    """What was read so far.
 
-    keys: set[str] = field(default_factory=set)
-    sizes: dict[str, int] = field(default_factory=dict)
+    files: sizes of the files of each partition of a table; stale: partitions of such tables that are read again.
+    contents, manifests: by path, before and after they are parsed.
+    """
+
+    files: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    stale: set[tuple[str, str]] = field(default_factory=set)
     contents: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, Manifest | None] = field(default_factory=dict)
 
@@ -58,17 +60,18 @@ class LakeSnapshot(Lake):
     def table(self, key: str, partition: str = WHOLE) -> Table:
         """As `Lake.table`."""
         table = Lake.table(self, key, partition)
-        if key not in self._seen.keys:
+        if key not in self._seen.files:
             self._read(key)
+        elif (key, partition) in self._seen.stale:
+            self._read_again(table)
         return _SeenTable(table.key, table.partition, table.location, self._seen)
 
     def partitions(self, key: str) -> list[str]:
         """As `Lake.partitions`."""
         self.table(key)  # refuses unsafe keys, and reads the table
-        folder = f"{self._folder(key).path}/"
-        paths = (path for path in self._seen.sizes if path.startswith(folder))
-        names = (path[len(folder) :].split("/") for path in paths)
-        return sorted(name[0] for name in names if name[1:] == [MANIFEST_NAME])
+        for stale in [name for of, name in self._seen.stale if of == key]:
+            self.table(key, stale)
+        return sorted(name for name, files in self._seen.files[key].items() if MANIFEST_NAME in files)
 
     def is_current(self, table: Table, recipe: Recipe) -> bool:
         """As `Lake.is_current`."""
@@ -85,9 +88,19 @@ class LakeSnapshot(Lake):
             NotPublished: nothing is published there.
         """
         manifest = self.table(table.key, table.partition).manifest()
-        return all(
-            self._seen.sizes.get((table.location / file.name).path) == file.size_bytes for file in manifest.files
-        )
+        sizes = self._seen.files[table.key].get(table.partition, {})
+        return all(sizes.get(file.name) == file.size_bytes for file in manifest.files)
+
+    def forget(self, key: str, partition: str | None = None) -> None:
+        """Read a partition, or a whole table, again when it is asked for next: something was published there."""
+        if partition is None:
+            self._seen.files.pop(key, None)
+            folder = f"{self._folder(key).path}/"
+            for known in (self._seen.contents, self._seen.manifests):
+                for path in [path for path in known if path.startswith(folder)]:
+                    del known[path]
+        else:
+            self._seen.stale.add((key, partition))
 
     def publish(self, *args: Any, **options: Any) -> Manifest:
         """Refused."""
@@ -107,17 +120,21 @@ class LakeSnapshot(Lake):
 
     def _read(self, key: str) -> None:
         """List a table's files and read its manifests, in one call each."""
-        self._seen.keys.add(key)
-        filesystem = self.root.filesystem
-        filesystem.invalidate_cache()
-        folder = self._folder(key).path
-        found: dict[str, dict[str, Any]] = filesystem.find(folder, detail=True)
-        self._seen.sizes |= {path: info["size"] for path, info in found.items()}
-        names = [path for path in found if path.endswith(f"/{MANIFEST_NAME}")]
+        folder = self._folder(key)
+        partitions: dict[str, dict[str, int]] = {}
+        for path, size in folder.sizes().items():
+            partition, _, name = path.partition("/")
+            partitions.setdefault(partition, {})[name] = size
+        self._seen.files[key] = partitions
+        self._seen.stale = {stale for stale in self._seen.stale if stale[0] != key}
+        published = [partition for partition, names in partitions.items() if MANIFEST_NAME in names]
         # One that goes away meanwhile counts as not published.
-        if self.root.is_local:
-            for name in names:
-                with suppress(FileNotFoundError):
-                    self._seen.contents[name] = Path(name).read_bytes()
-        elif names:
-            self._seen.contents |= filesystem.cat(names, on_error="omit")
+        self._seen.contents |= read_files([folder / partition / MANIFEST_NAME for partition in published])
+
+    def _read_again(self, table: Table) -> None:
+        place = table.location / MANIFEST_NAME
+        self._seen.stale.discard((table.key, table.partition))
+        self._seen.contents.pop(place.path, None)
+        self._seen.manifests.pop(place.path, None)
+        self._seen.files[table.key][table.partition] = table.location.sizes()
+        self._seen.contents |= read_files([place])

@@ -173,27 +173,24 @@ def _gpt4(buffer, at, end, classes, longest_number):
 
 
 @njit(cache=True, inline="always")
-def _low_line(buffer, at, end):
-    """Width of a space or of U+2581 at a byte, else 0."""
-    if buffer[at] == 32:
-        return 1
-    if at + 2 < end and buffer[at] == 0xE2 and buffer[at + 1] == 0x96 and buffer[at + 2] == 0x81:
-        return 3
-    return 0
+def _join_class(buffer, at, end):
+    """Class (of JOIN_CLASSES) and width of the character at a byte: U+2581 is the space it stands for."""
+    first = uint64(buffer[at])
+    if first < 0x80:
+        return first, 1
+    if first == 0xE2 and at + 2 < end and buffer[at + 1] == 0x96 and buffer[at + 2] == 0x81:
+        return uint64(32), 3
+    return uint64(JOIN_CLASSES - 1), 2 if first < 0xE0 else 3 if first < 0xF0 else 4
 
 
 @njit(cache=True)
 def _sentencepiece(buffer, at, end, joins):
     """End of the longest stretch in which any two neighbours stand beside each other in some token, too."""
-    before = -1
+    before, width = _join_class(buffer, at, end)
+    at += width
     while at < end:
-        width = _low_line(buffer, at, end)
-        if width:
-            here = 32
-        else:
-            point, width = _point(buffer, at)
-            here = min(point, JOIN_CLASSES - 1)
-        if before >= 0 and not joins[before * JOIN_CLASSES + here]:
+        here, width = _join_class(buffer, at, end)
+        if not joins[before * uint64(JOIN_CLASSES) + here]:
             break
         before = here
         at += width

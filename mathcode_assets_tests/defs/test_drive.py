@@ -106,7 +106,11 @@ class TestTheSample:
 
 @pytest.mark.slow
 class TestALeakyShard:
-    def test_turns_its_check_red_and_no_pile_is_built(self, tmp_path: Path) -> None:
+    def test_turns_its_check_red_and_no_pile_is_built_until_it_is_accepted(
+        self, sample_lake: BuiltLake, tmp_path: Path
+    ) -> None:
+        shutil.copytree(sample_lake.root, tmp_path / "lake")
+        shutil.rmtree(tmp_path / "lake" / "mixture")
         lake = drive(sample_dir() / "sources-leaky.yaml", tmp_path / "lake")
         red = [c for c in lake.report.checks if c.name == "contaminated_share" and not c.passed]
         assert [c.partition for c in red] == ["education_college.leaky"]
@@ -124,7 +128,7 @@ class TestALeakyShard:
         assert accepted != text
         sources = tmp_path / "accepted.yaml"
         sources.write_text(accepted.replace("data/", f"{sample_dir()}/data/"))
-        again = drive(sources, tmp_path / "lake2")
+        again = drive(sources, tmp_path / "lake")
         assert again.report.is_complete
         clean = again.workspace.lake.table("clean/synthetic", "education_college.leaky").manifest()
         assert clean.accounting.dropped[CONTAMINATED] == 6

@@ -168,3 +168,15 @@ def test_documents_newer_than_their_fingerprints_are_waited_for(build: Build) ->
     ASSETS[fingerprints_key("synthetic")].publish(build.workspace, "a")
     build.index()
     assert build.verdicts()["b-0"] == ("near_duplicate", "a-0")
+
+
+def test_fingerprints_of_an_earlier_version_are_waited_for(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signatures would share no band with those of today, and nothing would tell."""
+    with monkeypatch.context() as patch:
+        patch.setattr(duplicates, "CODE_VERSION", "earlier")
+        build.put("d", [words(1)])
+    with pytest.raises(Withheld, match=r"synthetic\[d\]: the fingerprints are of an earlier version"):
+        build.index()
+    ASSETS[fingerprints_key("synthetic")].publish(build.workspace, "d")
+    build.index()
+    assert build.verdicts()["d-0"][0] != "kept"

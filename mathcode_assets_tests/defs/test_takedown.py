@@ -10,13 +10,13 @@ import pytest
 
 from mathcode_assets.cli import main
 from mathcode_assets.defs.currency import behind
-from mathcode_assets.defs.drive import Driver
+from mathcode_assets.defs.recorded import Record
 from mathcode_assets.defs.takedown import look_up, plan_of, record, refresh, undo
 from mathcode_assets.defs.withdrawal import LICENCE, TAKEN_DOWN, requests, take_downs
 from mathcode_assets.defs.withdrawal_checks import LICENCE_POLICY, NOT_TAKEN_DOWN
 from mathcode_assets.defs.workspace import Withheld
 from mathcode_assets.provenance.selection import Selector
-from mathcode_assets.storage.lake import WHOLE, Table
+from mathcode_assets.storage.lake import Lake, Table
 from mathcode_assets.storage.manifest import Accounting, Recipe
 from mathcode_assets_tests.defs.reported import report_checked, report_made
 from mathcode_assets_tests.defs.takedown_lake import ASSETS, CODE, PACKED, PILE, TWIN, TakedownLake
@@ -265,15 +265,17 @@ def test_the_pile_is_asked_and_not_the_list_alone() -> None:
     assert {"licence_policy", "not_taken_down"} <= set(names)
 
 
-def test_a_check_that_came_with_newer_code_runs_on_what_was_made_before_it() -> None:
+def test_a_check_that_came_with_newer_code_runs_on_what_was_made_before_it(tmp_path: Path) -> None:
     """Else training, which wants every blocking check on record, would wait for it for ever."""
-    driver, pile = object.__new__(Driver), ASSETS[PILE]
+    pile, table = ASSETS[PILE], Lake(tmp_path).table(PILE)
+    names = [*(check.name for check in pile.checks), *pile.separate_checks]
     with dg.DagsterInstance.ephemeral() as instance:
-        driver._instance = instance
         made = report_made(instance, pile.asset_key, "version")
-        names = [check.name for check in pile.checks if check.blocking]
         for name in names[:-1]:
             report_checked(instance, pile.asset_key, name, made, passed=True)
-        assert not driver._is_known(pile, WHOLE)
+        assert not Record(instance).has_checked(table, names)
         report_checked(instance, pile.asset_key, names[-1], made, passed=True)
-        assert driver._is_known(pile, WHOLE)
+        assert Record(instance).has_checked(table, names)
+        # Of the materialization before, they say nothing of this one.
+        report_made(instance, pile.asset_key, "another version")
+        assert not Record(instance).has_checked(table, names)

@@ -118,3 +118,21 @@ def test_refuses_to_change_anything_and_unsafe_names(lake: Lake) -> None:
         snapshot.publish(table)
     with pytest.raises(ValueError, match="cannot name a folder"):
         snapshot.table("../etc")
+
+
+def test_reads_again_what_it_is_told_to_forget(lake: Lake) -> None:
+    for name in ("a", "b"):
+        publish(lake, name, [1])
+    snapshot = LakeSnapshot(lake)
+    assert snapshot.partitions(KEY) == ["a", "b"]
+    for name in ("a", "b", "c"):
+        publish(lake, name, [2])
+    snapshot.forget(KEY, "a")
+    snapshot.forget(KEY, "c")
+    current = {name: snapshot.is_current(snapshot.table(KEY, name), recipe([2])) for name in "abc"}
+    assert current == {"a": True, "b": False, "c": True}
+    lake.remove(lake.table(KEY, "c"))
+    snapshot.forget(KEY, "c")
+    assert snapshot.partitions(KEY) == ["a", "b"]
+    snapshot.forget(KEY)
+    assert snapshot.is_current(snapshot.table(KEY, "b"), recipe([2]))

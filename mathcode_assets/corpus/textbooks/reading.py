@@ -16,6 +16,7 @@ from mathcode_assets.corpus.textbooks.extraction import OK, ExtractionConfig, Pd
 from mathcode_assets.corpus.textbooks.screening import NOT_MATH, ScreeningConfig, math_share
 from mathcode_assets.corpus.textbooks.sketches import sketch_documents
 from mathcode_assets.records import DOCUMENT, KEPT, UNKNOWN_LICENCE, batch_of
+from mathcode_assets.storage.leftovers import process_folder
 
 SOURCE = "textbooks"
 DUPLICATE = "duplicate"
@@ -111,7 +112,7 @@ def screen_folder(
     and 16 KiB for each.
     """
     screening = screening or ScreeningConfig()
-    with tempfile.TemporaryDirectory(prefix="textbooks-") as folder:
+    with tempfile.TemporaryDirectory(prefix="textbooks-", dir=process_folder()) as folder:
         spool = Path(folder) / "screened.arrow"
         sketches: list[pa.RecordBatch] = []
         with (

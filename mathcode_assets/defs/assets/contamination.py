@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from mathcode_assets.config import SOURCE_KEYS
 from mathcode_assets.decontamination.config import DecontaminationConfig
+from mathcode_assets.decontamination.corpus_index import CorpusIndexConfig, candidate_rows, index_documents
 from mathcode_assets.decontamination.frequencies import load_frequencies
-from mathcode_assets.decontamination.incremental import difference, rescan_documents
+from mathcode_assets.decontamination.incremental import Difference, difference, rescan_candidates, rescan_documents
 from mathcode_assets.decontamination.index import BenchmarkIndex, build_index, load
 from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.decontamination.self_test import SelfTestConfig, self_test
@@ -30,13 +31,14 @@ from mathcode_assets.defs.components import COMPONENT_TABLES, ComponentTable
 from mathcode_assets.defs.previews import decisions_preview, markdown_table
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, Outcome, TableBuild, TableCheck
 from mathcode_assets.defs.workspace import Workspace, config_dict
-from mathcode_assets.records import CONTAMINATED, CONTAMINATION_ATTRIBUTES
+from mathcode_assets.records import CONTAMINATED, CONTAMINATION_ATTRIBUTES, CORPUS_NGRAMS
 from mathcode_assets.sources.quarantine import ReadReport
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe, digest
 
 CODE_VERSION = "2"
 SCAN_VERSION = "2"
+NGRAMS_VERSION = "1"
 PART = "benchmark:"  # of a scan's inputs: the part of the index it looked for
 INDEX_KEY = "index/benchmarks"
 SOURCE_KEY = "source/benchmarks"
@@ -47,6 +49,11 @@ HOST_SOURCES = ("open_web_math", "cc_en")
 def contamination_key(name: str) -> str:
     """Key of a component's contamination attributes."""
     return f"attributes/contamination/{name}"
+
+
+def ngrams_key(name: str) -> str:
+    """Key of the stored index of a component's documents."""
+    return f"index/ngrams/{name}"
 
 
 def current_index(workspace: Workspace) -> tuple[BenchmarkIndex, str]:
@@ -168,15 +175,13 @@ def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
         )
         changes = difference(scanned_parts(published, recipe), parts)
         counts: dict[str, dict[str, int]] = {}
+        ngrams = workspace.lake.table(ngrams_key(component.name), partition)
+        read: dict[str, int] = {}
 
         def batches() -> Iterator[pa.RecordBatch]:
             index, _ = current_index(workspace)
             if changes.kept:
-                columns = ["doc_id", "text"] if changes.new else ["doc_id"]
-                found = rescan_documents(
-                    documents.batches(columns=columns),
-                    published.batches(columns=["doc_id", "verdict", "matches"]), index, changes.kept, config,
-                )  # fmt: skip
+                found = _rescanned(workspace, documents, published, ngrams, index, changes, config, read)
             else:
                 found = scan_documents(documents.batches(columns=["doc_id", "text"]), index, config)
             yield from counted(found, ["verdict"], counts)
@@ -186,11 +191,60 @@ def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
             batches=batches,
             facts=lambda: verdict_counts(counts) | {"contaminated": counts.get("verdict", {}).get(CONTAMINATED, 0)},
             run_facts=lambda: {
-                "benchmarks_scanned": sorted(changes.new), "benchmarks_taken_over": sorted(changes.kept),
+                "benchmarks_scanned": sorted(changes.new), "benchmarks_taken_over": sorted(changes.kept), **read,
             },
         )  # fmt: skip
 
     return build
+
+
+def _rescanned(
+    workspace: Workspace, documents: Table, published: Table, ngrams: Table, index: BenchmarkIndex,
+    changes: Difference, config: DecontaminationConfig, read: dict[str, int],
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """Attributes for the difference alone; of the texts those are read that the stored index cannot rule out.
+
+    Args:
+        ngrams: the stored index of the documents; where it is not there, old or damaged all texts are read.
+        read: is told how many documents' texts were read, where not all were.
+    """
+    held = published.batches(columns=["doc_id", "verdict", "matches"])
+    if not changes.new:
+        yield from rescan_documents(documents.batches(columns=["doc_id"]), held, index, changes.kept, config)
+    elif workspace.lake.is_current(ngrams, _ngrams_recipe(documents)) and ngrams.is_intact():
+        new = index.select(changes.new)
+        rows = candidate_rows(ngrams.batches(), new, config)
+        read["documents_read"] = len(rows)
+        texts = documents.rows(rows, columns=["doc_id", "text"])
+        yield from rescan_candidates(documents.batches(columns=["doc_id"]), texts, held, new, changes.kept, config)
+    else:
+        texts = documents.batches(columns=["doc_id", "text"])
+        yield from rescan_documents(texts, held, index, changes.kept, config)
+
+
+def _ngrams(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
+    def build(workspace: Workspace, partition: str) -> TableBuild:
+        """Which n-grams each document of the filtered shard holds: a new benchmark then costs no reading of it all.
+
+        Made where the sources file asks for it (`settings: {corpus_ngrams: {keep: true}}`): it takes about
+        the disk space of the compressed text. The scan looks here for the documents it has to read; it finds the same
+        without.
+        """
+        documents = workspace.lake.table(component.documents, partition)
+        return TableBuild(
+            recipe=_ngrams_recipe(documents), batches=lambda: index_documents(documents.batches(columns=["text"]))
+        )
+
+    return build
+
+
+def _ngrams_recipe(documents: Table) -> Recipe:
+    return Recipe(code_version=NGRAMS_VERSION, inputs=input_versions(documents))
+
+
+def keeps_ngrams(workspace: Workspace) -> bool:
+    """Whether the sources file asks for the stored index of the corpus."""
+    return workspace.settings("corpus_ngrams", CorpusIndexConfig).keep
 
 
 def scanned_parts(table: Table, recipe: Recipe | None = None) -> dict[str, str]:
@@ -251,6 +305,22 @@ ASSETS: list[LakeAsset] = [
             kinds=frozenset({"parquet", "numba"}),
             automation=BUILD_WHEN_CHANGED,
             preview=_preview(component),
+        )
+        for component in COMPONENT_TABLES
+    ),
+    # No asset is made from these: whether a scan found its documents here or read them all, it is the same.
+    *(
+        LakeAsset(
+            key=ngrams_key(component.name),
+            build=_ngrams(component),
+            group="decontamination",
+            schema=CORPUS_NGRAMS,
+            partitioned_by=component.source,
+            deps=[component.documents],
+            checks=[rows_add_up(CORPUS_NGRAMS)],
+            kinds=frozenset({"parquet", "numba"}),
+            automation=BUILD_WHEN_CHANGED,
+            is_wanted=keeps_ngrams,
         )
         for component in COMPONENT_TABLES
     ),

@@ -41,8 +41,8 @@ from mathcode_assets.records import DUPLICATE_ATTRIBUTES, EXACT_DUPLICATE, FINGE
 from mathcode_assets.storage.lake import NotPublished, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe
 
-CODE_VERSION = "2"  # of the fingerprints
-INDEX_CODE_VERSION = "2"
+CODE_VERSION = "3"  # of the fingerprints
+INDEX_CODE_VERSION = "3"
 INDEX_KEY = "index/duplicates"
 TRANSLATED_INDEX_KEY = "index/translated_duplicates"
 PREVIOUS = "previous"
@@ -126,12 +126,15 @@ def _shard(workspace: Workspace, component: ComponentTable, fingerprints: Table)
     """The fingerprints of a partition with a way to its texts.
 
     Raises:
-        Withheld: the documents were made again since, so their rows may be others.
+        Withheld: the documents were made again since, so their rows may be others; or the fingerprints are of an
+            earlier version of the code, whose signatures tell nothing beside those of this one.
     """
     documents = workspace.lake.table(component.documents, fingerprints.partition)
     manifest = fingerprints.manifest()
     if manifest.recipe.inputs != input_versions(documents):
         raise Withheld(f"{component.name}[{fingerprints.partition}]: the documents are newer than their fingerprints")
+    if manifest.recipe.code_version != CODE_VERSION:
+        raise Withheld(f"{component.name}[{fingerprints.partition}]: the fingerprints are of an earlier version")
     return Shard(
         component=component.name,
         partition=fingerprints.partition,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,22 @@ class BooksConfig:
     """min_books: below so many synthetic books no classifier is trained; fewer teach it their topics alone."""
 
     min_books: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifiersConfig:
+    """Section `classifiers`: fields of every `ClassifierConfig`, for a corpus of a few documents; None: as they are."""
+
+    dim: int | None = None
+    bucket: int | None = None
+    min_example_passes: int | None = None
+    folds: int | None = None
+
+
+def settled(workspace: Workspace, config: ClassifierConfig) -> ClassifierConfig:
+    """A classifier's config with what the sources file says of all of them."""
+    given = config_dict(workspace.settings("classifiers", ClassifiersConfig))
+    return replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
 def labels_of(workspace: Workspace, source: str) -> tuple[Callable[[], Iterator[pa.RecordBatch]], dict[str, str]]:
@@ -134,7 +150,7 @@ def open_web_math_classifier(workspace: Workspace, partition: str) -> FolderBuil
         for documents, labels in tables:
             yield from openwebmath.training_examples(rows(documents), labels())
 
-    config = openwebmath.CLASSIFIER
+    config = settled(workspace, openwebmath.CLASSIFIER)
     return classifier_build(examples, config, inputs, config_dict(config))
 
 
@@ -152,6 +168,7 @@ def round1_classifier(workspace: Workspace, partition: str) -> FolderBuild:
     is a lower bound.
     """
     config = workspace.settings(ROUND1, cc_en_math.Round1Config)
+    classifier = settled(workspace, cc_en_math.ROUND1_CLASSIFIER)
     mathematics = published(workspace, "filtered/open_web_math", "open_web_math")
     crawl = published(workspace, "raw/cc_en", "cc_en")
     labels, fingerprints = labels_of(workspace, "cc_en")
@@ -162,9 +179,9 @@ def round1_classifier(workspace: Workspace, partition: str) -> FolderBuild:
             config,
             labels=labels(),
         ),
-        cc_en_math.ROUND1_CLASSIFIER,
+        classifier,
         fingerprints | input_versions(*mathematics, *crawl),
-        {**config_dict(config), **config_dict(cc_en_math.ROUND1_CLASSIFIER)},
+        {**config_dict(config), **config_dict(classifier)},
     )
 
 
@@ -181,7 +198,8 @@ def round2_classifier(workspace: Workspace, partition: str) -> FolderBuild:
     The labels are a model's 7-type annotation where one is set up, else those the sources file gives.
     """
     config = workspace.settings(ROUND2, cc_en_math.Round2Config)
-    settings = {**config_dict(config), **config_dict(cc_en_math.ROUND2_CLASSIFIER)}
+    classifier = settled(workspace, cc_en_math.ROUND2_CLASSIFIER)
+    settings = {**config_dict(config), **config_dict(classifier)}
     round1 = published(workspace, "filtered/cc_en_math_round1", "cc_en")
     inputs = input_versions(*round1)
     annotator = annotator_of(workspace)
@@ -192,9 +210,7 @@ def round2_classifier(workspace: Workspace, partition: str) -> FolderBuild:
             found = cc_en_math.annotated_examples(rows(round1), annotator.generator(), asked)
             yield from balanced(found, per_label=config.per_label, max_ratio=config.max_ratio, seed=config.seed)
 
-        return classifier_build(
-            annotated, cc_en_math.ROUND2_CLASSIFIER, inputs, settings | {"annotation": config_dict(asked)}
-        )
+        return classifier_build(annotated, classifier, inputs, settings | {"annotation": config_dict(asked)})
     labels, fingerprints = labels_of(workspace, "cc_en")
     crawl = published(workspace, "raw/cc_en", "cc_en")
 
@@ -206,9 +222,7 @@ def round2_classifier(workspace: Workspace, partition: str) -> FolderBuild:
             examples = cc_en_math.round2_examples(rows(crawl), labels(), config)
         yield from examples
 
-    return classifier_build(
-        given, cc_en_math.ROUND2_CLASSIFIER, inputs | fingerprints | input_versions(*crawl), settings
-    )
+    return classifier_build(given, classifier, inputs | fingerprints | input_versions(*crawl), settings)
 
 
 @table_asset(
@@ -226,10 +240,11 @@ def books_classifier(workspace: Workspace, partition: str) -> FolderBuild:
     config = workspace.settings(BOOKS, BooksConfig)
     mathematics = published(workspace, "filtered/open_web_math", "open_web_math")
     books = published(workspace, "raw/synthetic", "synthetic")
-    settings = {**config_dict(config), **config_dict(synthetic.BOOK_CLASSIFIER)}
+    classifier = settled(workspace, synthetic.BOOK_CLASSIFIER)
+    settings = {**config_dict(config), **config_dict(classifier)}
     trained = classifier_build(
         lambda: synthetic.book_examples(rows(mathematics, ["doc_id", "text"]), rows(books)),
-        synthetic.BOOK_CLASSIFIER,
+        classifier,
         input_versions(*mathematics, *books),
         settings,
     )

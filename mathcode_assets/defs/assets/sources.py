@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mathcode_assets.config import MAX_GROUPS, SOURCE_KEYS
 from mathcode_assets.defs.assets.contamination import benchmark_partitions
@@ -15,7 +16,8 @@ from mathcode_assets.defs.assets.duplicates import duplicates_key
 from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY
 from mathcode_assets.defs.partitions import partitions_def
 from mathcode_assets.defs.resources import WorkspaceResource
-from mathcode_assets.defs.table_assets import DATA_VERSION_TAG, LakeAsset, quarantine_key
+from mathcode_assets.defs.table_assets import LakeAsset, quarantine_key
+from mathcode_assets.defs.withdrawal import FOUND_KEY, REQUESTS_KEY, UNDONE_KEY
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sources.errors import SourceListingError
 from mathcode_assets.storage.lake import WHOLE
@@ -97,7 +99,7 @@ def differences(instance: dg.DagsterInstance, source: str, versions: Mapping[str
 
 def source_definitions(lake_assets: Sequence[LakeAsset]) -> list[dg.SourceAsset]:
     """The observable sources; `lake_assets` are what a removed partition is taken out of."""
-    return [*(_source(key, lake_assets) for key in SOURCE_KEYS), _benchmarks(), _listing()]
+    return [*(_source(key, lake_assets) for key in SOURCE_KEYS), _benchmarks(), _listing(lake_assets)]
 
 
 def _source(key: str, lake_assets: Sequence[LakeAsset]) -> dg.SourceAsset:
@@ -144,15 +146,24 @@ def synchronise(
                 workspace.lake.remove(workspace.lake.table(key, partition))
 
 
-def _listing() -> dg.SourceAsset:
+def _listing(lake_assets: Sequence[LakeAsset]) -> dg.SourceAsset:
+    tables = {key for asset in lake_assets for key in (asset.key, *asset.publishes)}
+    tables |= {quarantine_key(key) for key in tables if key.startswith("raw/")} | {REQUESTS_KEY, FOUND_KEY, UNDONE_KEY}
+
     @dg.observable_source_asset(
         key=dg.AssetKey(LISTING_KEY.split("/")),
         group_name=GROUP,
         tags=KIND,
-        description="Which partitions each source has: changes when a file comes or goes, not when one changes.",
+        description=(
+            "Which partitions each source has: changes when a file comes or goes, not when one changes. Looking "
+            "also clears away what killed runs left in the lake."
+        ),
     )
     def observe(context: dg.OpExecutionContext, workspace: WorkspaceResource) -> dg.DataVersion:
-        return dg.DataVersion(versions_now(context.instance, workspace.open(), LISTING)[WHOLE])
+        opened = workspace.open()
+        if n_removed := opened.lake.clear_leftovers(sorted(tables)):
+            context.log.info(f"{n_removed} files and folders that killed runs left were removed")
+        return dg.DataVersion(versions_now(context.instance, opened, LISTING)[WHOLE])
 
     return observe
 
