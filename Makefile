@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Marks of tests with a target of their own: they start servers, kill processes, or need another environment.
 APART := crash or browser or s3 or live
 
-.PHONY: sample test test-slow test-crash test-browser test-s3 test-live test-infra check ui readme install clean help
+.PHONY: sample test test-slow test-live test-crash test-browser test-s3 test-infra check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,13 +23,13 @@ test: install  ## the default test suite
 test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not ($(APART))"
 
-test-crash: install  ## kill -9, full disks, removed and added again (MATHCODE_KILLS=50 for more kills)
-	$(BIN)/python -m pytest -m "crash and not slow"
+test-crash: install  ## kill -9, full disks, removed and added again; MATHCODE_KILLS=50 for more kills
+	$(BIN)/python -m pytest -m "crash and not slow" mathcode_assets_tests/crash
 
 test-browser: install  ## the UI in a real browser
 	infra/install_system_packages.sh --browser
 	$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt playwright
-	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser
+	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser mathcode_assets_tests/browser
 
 # An S3 server of its own, OpenStack Swift on loopback, in an environment of its own.
 test-s3: install .venv-swift/.installed  ## the graph on object storage: byte for byte, with faults, kills and refusals
@@ -41,7 +41,7 @@ test-s3: install .venv-swift/.installed  ## the graph on object storage: byte fo
 	touch $@
 
 test-live: install  ## daemon, code location and webserver as processes, from a changed source to the trained model
-	$(BIN)/python -m pytest -m live
+	$(BIN)/python -m pytest -m live mathcode_assets_tests/live
 
 # Environments of their own: the instance with PostgreSQL, and the AWS stacks (630 MB, needs Node.js). Nothing is deployed.
 test-infra: .venv-infra/.installed .venv-cdk/.installed  ## the tests of infra/: image, compose, instance, AWS templates

@@ -21,6 +21,7 @@ from mathcode_assets.config import SourcesFileError, load_sources
 from mathcode_assets.defs.assets import ablation, checkpoint, clean, duplicates, mixture, scores, sources
 from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
+from mathcode_assets.defs.partition_runs import OpenedLocation
 from mathcode_assets.defs.reconcile import reconcile_job, reconcile_schedule
 from mathcode_assets.defs.resources import WorkspaceResource, s3_resource
 from mathcode_assets.defs.sensors import sensors, settings_of
@@ -53,9 +54,9 @@ def build_definitions(
         root: another root of the lake than the file names.
         resources: replacements; `s3`, an `S3Resource`, where S3 is not to be found through the environment.
     """
+    bound = store_of(sources_file, root) | dict(resources or {})
     assets = automatic(sources_file)
     reconcile = reconcile_job(assets)
-    bound = store_of(sources_file, root) | dict(resources or {})
     return dg.Definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
@@ -73,6 +74,15 @@ def build_definitions(
         },
         # One process a run: a partition is minutes of work, and stages parallelise inside it.
         executor=dg.in_process_executor,
+    )
+
+
+def opened_location(sources_file: str, root: str | None) -> OpenedLocation:
+    """The graph over one sources file, as a worker of a drive opens it."""
+    return OpenedLocation(
+        definitions=build_definitions(sources_file, root=root),
+        assets=LAKE_ASSETS,
+        workspace=WorkspaceResource(sources_file=sources_file, root=root).open(),
     )
 
 

@@ -61,13 +61,16 @@ def build(sources_file: Path, *, root: str | None) -> int:
     """Drive the graph and print the table of components, the checks, and where to look next."""
     load_sources(sources_file)  # a mistake in the file is told before anything heavy is imported
     started = time.perf_counter()
-    from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
+    from mathcode_assets.definitions import LAKE_ASSETS, build_definitions, opened_location
     from mathcode_assets.defs.drive import Driver
     from mathcode_assets.defs.graph import CORPUS
     from mathcode_assets.defs.instance import dagster_home, open_instance
     from mathcode_assets.defs.launching import is_asked_for, missing_packages
+    from mathcode_assets.defs.partition_runs import CodeLocation, Failure
     from mathcode_assets.defs.resources import WorkspaceResource
-    from mathcode_assets.storage.catalog import write_catalog
+    from mathcode_assets.storage.catalog import CATALOG_NAME, write_catalog
+    from mathcode_assets.storage.full_disk import FullDisk
+    from mathcode_assets.storage.lake import WHOLE
 
     workspace = WorkspaceResource(sources_file=str(sources_file), root=root).open()
     workspace.lake.root.check_reachable()
@@ -80,9 +83,14 @@ def build(sources_file: Path, *, root: str | None) -> int:
             workspace=workspace,
             instance=instance,
             progress=lambda line: out.print(line, style="dim", markup=False),
+            location=CodeLocation(open=opened_location, sources_file=str(sources_file), root=root, home=home),
         )
         report = driver.run()
-    catalog = write_catalog(workspace.lake)
+    try:
+        catalog = write_catalog(workspace.lake)
+    except FullDisk as error:
+        catalog = None
+        report.failures.append(Failure(asset=CATALOG_NAME, partition=WHOLE, reason=f"FullDisk: {error}"))
     print_components(workspace)
     if missing:
         out.print(f"not trained: {', '.join(missing)} missing here (infra/install_environment.sh ENV train,eval)")

@@ -15,6 +15,7 @@ from mathcode_assets.cli import evaluate, execute, graph, stages, takedown, trai
 from mathcode_assets.cli import tokenize as tokenization
 from mathcode_assets.cli.console import UsageError
 from mathcode_assets.config import SourcesFileError
+from mathcode_assets.engine.on_ray import RayUnreachable
 from mathcode_assets.sources.errors import SourceListingError, UnreadableSource
 from mathcode_assets.storage.lake import NotPublished
 from mathcode_assets.storage.manifest import ManifestError
@@ -28,6 +29,7 @@ BAD_INPUT = (
     SourceListingError,
     ManifestError,
     NotPublished,
+    RayUnreachable,
     OSError,
 )
 

@@ -39,9 +39,8 @@ def all_pairs(corpus: Corpus, folder: Path, config: DeduplicationConfig) -> tupl
         (uint64 pairs ascending: lower number in the upper half, higher one in the lower; uint64 numbers ascending).
     """
     with KeyBuckets(folder) as buckets:
-        for numbers, bands in _bands(corpus):
-            keys = keys_of(bands, BANDS)
-            buckets.add(keys.ravel(), np.repeat(numbers, BANDS))
+        for start, rows, bands in _bands(corpus):
+            buckets.add(keys_of(bands[rows], BANDS).ravel(), np.repeat((start + rows).astype(np.uint64), BANDS))
     pairs, crowd = _Pairs(), [np.empty(0, np.uint64)]
     for keys, numbers in buckets:
         crowded = np.zeros(len(keys), dtype=bool)
@@ -61,13 +60,13 @@ def pairs_of_new_texts(corpus: Corpus, is_new: np.ndarray, config: Deduplication
     Raises:
         Crowded: a key of a new shard is crowded: only `all_pairs` gives the pairs then.
     """
-    new_keys = [keys_of(bands, BANDS).ravel() for _, bands in _bands(corpus, np.flatnonzero(is_new))]
+    new_keys = [keys_of(bands[rows], BANDS).ravel() for _, rows, bands in _bands(corpus, np.flatnonzero(is_new))]
     table = kernel.key_table(np.concatenate([np.empty(0, np.uint64), *new_keys]))
     found_keys, found_numbers = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
-    for numbers, bands in _bands(corpus) if new_keys else ():
-        rows, keys = kernel.entries_among(bands, table)
+    for start, rows, bands in _bands(corpus) if new_keys else ():
+        found_rows, keys = kernel.entries_among(bands, rows, table)
         found_keys.append(keys)
-        found_numbers.append(numbers[rows])
+        found_numbers.append((start + found_rows).astype(np.uint64))
     keys, numbers = np.concatenate(found_keys), np.concatenate(found_numbers)
     order = np.lexsort((numbers, keys))
     crowded = np.zeros(len(keys), dtype=bool)
@@ -77,15 +76,15 @@ def pairs_of_new_texts(corpus: Corpus, is_new: np.ndarray, config: Deduplication
     return ascending(pairs)
 
 
-def _bands(corpus: Corpus, shards: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(document numbers as uint64, bands) of the first document of each text that has words."""
+def _bands(corpus: Corpus, shards: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(number of the first row, rows that are the first document of a text that has words, bands of all rows)."""
     for shard in range(len(corpus.shards)) if shards is None else shards.tolist():
         first = corpus.firsts_of(shard)
         row = 0
         for batch in corpus.shards[shard].fingerprints(["bands"]):
             bands = fixed_bytes(batch.column("bands"), BAND_KEYS_BYTES)
-            wanted = np.flatnonzero(first[row : row + len(bands)] & bands.any(axis=1))
-            yield (wanted + (corpus.starts[shard] + row)).astype(np.uint64), bands[wanted]
+            wanted = np.flatnonzero(first[row : row + len(bands)])
+            yield int(corpus.starts[shard]) + row, kernel.rows_with_words(bands, wanted), bands
             row += len(bands)
 
 

@@ -23,6 +23,10 @@ class TextKind:
     name: str
     normalise: Callable[[str], Iterator[str]]
 
+    def __reduce__(self) -> tuple[Callable[[str], TextKind], tuple[str]]:
+        """Arrive in another process as the kind that is there: kinds are told apart by identity."""
+        return kind_named, (self.name,)
+
 
 def normalised_prose(text: str) -> Iterator[str]:
     """Pieces of a prose text: NFC, every run of white space one space, none at the ends.
@@ -49,6 +53,15 @@ def normalised_code(text: str) -> Iterator[str]:
 
 PROSE = TextKind(name="prose", normalise=normalised_prose)
 CODE = TextKind(name="code", normalise=normalised_code)
+
+
+def kind_named(name: str) -> TextKind:
+    """`PROSE` or `CODE`.
+
+    Raises:
+        KeyError: neither.
+    """
+    return {kind.name: kind for kind in (PROSE, CODE)}[name]
 
 
 def content_hash(text: str, kind: TextKind) -> bytes:

@@ -125,12 +125,26 @@ def key_table(keys):
 
 
 @njit(cache=True)
-def entries_among(bands, table):
-    """(rows, keys) of the entries whose key is in a `key_table`."""
+def rows_with_words(bands, rows):
+    """Those of some rows whose bands are not all zero."""
+    count = 0
+    found = np.empty_like(rows)
+    for row in rows:
+        for byte in bands[row]:
+            if byte:
+                found[count] = row
+                count += 1
+                break
+    return found[:count]
+
+
+@njit(cache=True)
+def entries_among(bands, rows, table):
+    """(rows, keys) of the entries of these rows whose key is in a `key_table`."""
     last = uint64(len(table) - 1)
     count = 0
-    rows, keys = np.empty(bands.shape[0] * BANDS, np.int64), np.empty(bands.shape[0] * BANDS, np.uint64)
-    for row in range(bands.shape[0]):
+    found, keys = np.empty(len(rows) * BANDS, np.int64), np.empty(len(rows) * BANDS, np.uint64)
+    for row in rows:
         for band in range(BANDS):
             key = uint64(0)
             for k in range(BAND_BYTES):
@@ -138,8 +152,8 @@ def entries_among(bands, table):
             place = key & last
             while table[place] != _NO_KEY:
                 if table[place] == key:
-                    rows[count], keys[count] = row, key
+                    found[count], keys[count] = row, key
                     count += 1
                     break
                 place = (place + uint64(1)) & last
-    return rows[:count], keys[:count]
+    return found[:count], keys[:count]

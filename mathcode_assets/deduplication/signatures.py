@@ -191,6 +191,39 @@ def _wide_space(at, end):
 
 
 @njit(cache=True, inline="always")
+def _borders(base, end, code, space_before, mark_before, rest):
+    """Where words begin and where they have ended, among the 64 bytes at an address, as bits.
+
+    Args:
+        base: the address.
+        end: one past the text. What is behind it counts as white space, so its last word ends.
+        code: words of code.
+        space_before: 1 where the byte before is white space, as before the text.
+        mark_before: 1 where it is a mark.
+        rest: bits of a white space character that begins before.
+
+    Returns:
+        (beginnings, ends, and the last three for the bytes that follow).
+    """
+    space, wide = _spaces(base) | rest, _wide_leads(base)
+    rest = uint64(0)
+    while wide:
+        place = _lowest(wide)
+        wide &= wide - uint64(1)
+        width = _wide_space(base + place, end)
+        bits = (uint64(1) << width) - uint64(1)
+        space |= bits << place
+        if place + width > uint64(64):
+            rest = bits >> (uint64(64) - place)
+    if end - base < uint64(64):
+        space |= _ALL << (end - base)
+    mark = _marks(base) & ~space if code else uint64(0)
+    before = space << uint64(1) | space_before
+    edge = mark ^ (mark << uint64(1) | mark_before)
+    return ~space & (before | edge), ~before & (space | edge), space >> uint64(63), mark >> uint64(63), rest
+
+
+@njit(cache=True, inline="always")
 def _word(first, length, target, fill):
     """Hash of the word at an address, which is written to another where asked for."""
     one, two = _load(first), _load(first + uint64(8))
@@ -224,8 +257,7 @@ def _word(first, length, target, fill):
 def fold_and_shingle(data, start, end, code, folded, shingles):
     """One pass over data[start:end]: words to `folded`, one space between; hashes of shingles to `shingles`.
 
-    White space and borders of words are found for 64 bytes at a time, as bits. The shingles come in order, repeated
-    ones too.
+    The shingles come in order, repeated ones too.
 
     Args:
         data: UTF-8 bytes, at least READ_AHEAD of them behind the text.
@@ -247,27 +279,9 @@ def fold_and_shingle(data, start, end, code, folded, shingles):
     top, gram = rolling_top(SHINGLE_WORDS), uint64(0)
     w0, w1, w2, w3, w4 = uint64(0), uint64(0), uint64(0), uint64(0), uint64(0)
     first, is_open = base, False
-    # Bits that the 64 bytes before left: the byte before is white space (as before the text), or a mark; and how much
-    # of these bytes belongs to a white space character begun there.
     space_before, mark_before, rest = uint64(1), uint64(0), uint64(0)
     while base <= end:
-        space, wide = _spaces(base) | rest, _wide_leads(base)
-        rest = uint64(0)
-        while wide:
-            place = _lowest(wide)
-            wide &= wide - uint64(1)
-            width = _wide_space(base + place, end)
-            bits = (uint64(1) << width) - uint64(1)
-            space |= bits << place
-            if place + width > uint64(64):
-                rest = bits >> (uint64(64) - place)
-        if end - base < uint64(64):
-            space |= _ALL << (end - base)
-        mark = _marks(base) & ~space if code else uint64(0)
-        before = space << uint64(1) | space_before
-        edge = mark ^ (mark << uint64(1) | mark_before)
-        starts, stops = ~space & (before | edge), ~before & (space | edge)
-        space_before, mark_before = space >> uint64(63), mark >> uint64(63)
+        starts, stops, space_before, mark_before, rest = _borders(base, end, code, space_before, mark_before, rest)
         if not is_open and starts:
             first, is_open = base + _lowest(starts), True
             starts &= starts - uint64(1)

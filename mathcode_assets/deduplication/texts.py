@@ -64,34 +64,36 @@ class Corpus:
         self.starts = starts
         order = np.argsort(hashes[:, 0])
         heads = hashes[order, 0]
-        if np.any((heads[1:] == heads[:-1]) & (hashes[order[1:], 1] != hashes[order[:-1], 1])):
-            order = np.lexsort((hashes[:, 1], hashes[:, 0]))
-        ordered = hashes[order]
         begins = np.ones(len(order), dtype=bool)
-        begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-        group = np.cumsum(begins) - 1
-        self._first_of_group = np.minimum.reduceat(order, np.flatnonzero(begins)) if len(order) else order
-        self._hash_of_group = ordered[begins]
+        begins[1:] = heads[1:] != heads[:-1]
+        others = np.flatnonzero(~begins)
+        if np.any(hashes[order[others], 1] != hashes[order[others - 1], 1]):  # two texts agree in the first half
+            order = np.lexsort((hashes[:, 1], hashes[:, 0]))
+            heads = hashes[order, 0]
+            begins[1:] = (hashes[order[1:]] != hashes[order[:-1]]).any(axis=1)
+        places = np.flatnonzero(begins)
+        sizes = np.diff(places, append=len(order))
+        self._first_of_group = np.minimum.reduceat(order, places) if len(order) else order
+        self._head_of_group = heads[begins]
         self.first = np.empty(len(order), np.uint32)  # the lowest number of a document with the same text
-        self.first[order] = self._first_of_group[group]
+        self.first[order] = np.repeat(self._first_of_group, sizes)
         self.repeated = np.empty(len(order), dtype=bool)  # whether another document has the same text
-        self.repeated[order] = np.bincount(group)[group] > 1 if len(order) else False
+        self.repeated[order] = np.repeat(sizes > 1, sizes)
 
     def find(self, hashes: np.ndarray) -> np.ndarray:
         """Number of the first document with each text, -1 where there is none."""
-        if not len(self._hash_of_group):
+        if not len(self._head_of_group):
             return np.full(len(hashes), -1, np.int64)
-        place = np.searchsorted(self._hash_of_group[:, 0], hashes[:, 0])
-        last = len(self._hash_of_group) - 1
+        place = np.searchsorted(self._head_of_group, hashes[:, 0])
+        last = len(self._head_of_group) - 1
         while True:  # more than once only where two hashes have their first half in common
             at = np.minimum(place, last)
-            behind = (self._hash_of_group[at, 0] == hashes[:, 0]) & (self._hash_of_group[at, 1] < hashes[:, 1])
-            behind &= place <= last
+            inside = (place <= last) & (self._head_of_group[at] == hashes[:, 0])
+            rest = self.hashes[self._first_of_group[at], 1]
+            behind = inside & (rest < hashes[:, 1])
             if not behind.any():
-                break
+                return np.where(inside & (rest == hashes[:, 1]), self._first_of_group[at], -1)
             place = place + behind
-        equal = (self._hash_of_group[at] == hashes).all(axis=1) & (place <= last)
-        return np.where(equal, self._first_of_group[at], -1)
 
     def rows_by_shard(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """(shard, rows in it) of ascending document numbers; shards without any are left out."""

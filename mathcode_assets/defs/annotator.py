@@ -77,3 +77,12 @@ def annotator_of(workspace: Workspace) -> Annotator | None:
         missing = "base_url" if config.generator == SERVER else "replay"
         raise SourcesFileError(f"{where}: {config.generator} needs model and {missing}")
     return Annotator(config=config)
+
+
+def asks_a_model(workspace: Workspace) -> bool:
+    """Whether annotating sends requests, whose rate and budget are those of one process.
+
+    Raises:
+        SourcesFileError: as `annotator_of`.
+    """
+    return annotator_of(workspace) is not None

@@ -19,7 +19,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from mathcode_assets.config import SourcesFileError
 from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK, residual_outcome
 from mathcode_assets.defs.graph import CORPUS, PROMOTED, lineage
-from mathcode_assets.defs.recorded import Record
+from mathcode_assets.defs.recorded import versions_on_record
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset
 from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.sources.errors import SourceListingError
@@ -172,15 +172,15 @@ def recorded_red(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What Dagster has recorded of an asset's partitions.
+    """What Dagster has recorded of an asset's partitions; None is the partition of a whole table.
 
     Attributes:
-        record: of the materializations.
+        versions: data version of the latest materialization, by partition.
         blocking: names of its blocking checks.
-        checks: their latest runs, by name and partition (None of a whole table).
+        checks: their latest runs, by name and partition.
     """
 
-    record: Record
+    versions: Mapping[str | None, str]
     blocking: Sequence[str]
     checks: Mapping[tuple[str, str | None], AssetCheckPartitionInfo]
 
@@ -191,7 +191,7 @@ class Recorded:
         keys = [dg.AssetCheckKey(asset.asset_key, name) for name in names]
         infos = instance.event_log_storage.get_asset_check_partition_info(keys) if keys else []
         return cls(
-            record=Record(instance),
+            versions=versions_on_record(instance, asset.asset_key, is_partitioned=asset.partitioned_by is not None),
             blocking=names,
             checks={(info.check_key.name, info.partition_key): info for info in infos},
         )
@@ -203,7 +203,7 @@ class Recorded:
             NotPublished: the lake holds nothing.
         """
         partition = None if table.partition == WHOLE else table.partition
-        if not self.record.has(table):
+        if self.versions.get(partition) != table.manifest().data_version:
             return [("Dagster has no record of the version in the lake", False)]
         found = []
         for name in self.blocking:

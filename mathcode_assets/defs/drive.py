@@ -1,48 +1,44 @@
-"""The whole graph from one process: what `mathcode sample` and `mathcode run` do.
+"""The whole graph from one process or several: what `mathcode sample` and `mathcode run` do.
 
 Each partition is one Dagster run, as in the daemon, so the UI shows the same events; only what is
 not current is run. A partition that fails stops what is made from it, and nothing else.
+
+With `settings.engine: {kind: local}` partitions are made by several processes, each a run of its own; what an asset
+is made from is made before, as ever.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
 from mathcode_assets.defs.ablating import partition_keys
-from mathcode_assets.defs.currency import WorkspaceSnapshot
 from mathcode_assets.defs.dead_runs import registered
 from mathcode_assets.defs.jobs import OBSERVED, observe_job_name
-from mathcode_assets.defs.recorded import Record
-from mathcode_assets.defs.table_assets import LakeAsset, TableCheck, materialization_of, quarantine_key
-from mathcode_assets.defs.workspace import Withheld, Workspace
+from mathcode_assets.defs.partition_runs import (
+    CheckRecord,
+    CodeLocation,
+    Failure,
+    Made,
+    PartitionRuns,
+    PartitionTask,
+    attempt_id,
+    make_in_worker,
+)
+from mathcode_assets.defs.prepared import QUIET
+from mathcode_assets.defs.table_assets import LakeAsset, materialization_of
+from mathcode_assets.defs.workspace import Workspace
+from mathcode_assets.engine.exchange import WorkerDied
+from mathcode_assets.engine.local import LocalEngine
+from mathcode_assets.engine.mapping import Engine, SerialEngine
+from mathcode_assets.engine.settings import RAY, EngineSettings, usable_cores
 from mathcode_assets.storage.lake import WHOLE
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRecord:
-    """The last result of one check on one partition."""
-
-    asset: str
-    partition: str
-    name: str
-    passed: bool
-    is_blocking: bool
-    description: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A partition that could not be made, and why, in one line."""
-
-    asset: str
-    partition: str
-    reason: str
+Progress = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -59,11 +55,12 @@ class DriveReport:
         """Everything was made and no blocking check is red."""
         return not self.failures and all(check.passed or not check.is_blocking for check in self.checks)
 
-
-# The error's class with its modules, before its message.
-_CLASS_PATH = re.compile(r"^(?:\w+\.)*(\w+): ")
-
-Progress = Callable[[str], None]
+    def add(self, made: Made) -> None:
+        """Count what became of one partition of a chain."""
+        self.materialized += made.materialized
+        self.unchanged += made.unchanged
+        self.checks.extend(made.checks)
+        self.failures.extend(made.failures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +114,21 @@ def _followers(
     return members
 
 
+def levels(ordered: Sequence[Chain]) -> list[list[Chain]]:
+    """Chains that can be made at the same time: each rests on chains of earlier levels alone."""
+    level_of: dict[str, int] = {}
+    found: list[list[Chain]] = []
+    for chain in ordered:
+        level = max((level_of.get(dep, -1) for asset in chain.assets for dep in asset.deps), default=-1) + 1
+        if level == len(found):
+            found.append([])
+        found[level].append(chain)
+        level_of |= {key: level for asset in chain.assets for key in (asset.key, *asset.publishes)}
+    return found
+
+
 class Driver:
-    """Makes the graph of one code location, in process.
+    """Makes the graph of one code location.
 
     Args:
         definitions: the code location.
@@ -126,6 +136,7 @@ class Driver:
         workspace: where they are published.
         instance: Dagster's record of events; the UI reads the same one.
         progress: called with one line for each chain.
+        location: how other processes open the same; without it all is made in this one.
     """
 
     def __init__(
@@ -136,181 +147,130 @@ class Driver:
         workspace: Workspace,
         instance: dg.DagsterInstance,
         progress: Progress = lambda line: None,
+        location: CodeLocation | None = None,
     ) -> None:
-        self._job = definitions.resolve_implicit_global_asset_job_def()
+        self._runs = PartitionRuns(definitions, workspace, instance)
         self._observe_jobs = [definitions.resolve_job_def(observe_job_name(source)) for source in OBSERVED]
         self._assets = assets
         self._workspace = workspace
         self._instance = instance
         self._progress = progress
-        self._record = Record(instance)
+        self._location = location
+        self._failed: set[tuple[str, str]] = set()
         self._tags: Mapping[str, str] = {}
-        self._seen = WorkspaceSnapshot(workspace)
 
     def run(self) -> DriveReport:
         """Observe the sources, then make everything that is not current, models included where none is promoted.
 
         Raises:
             SourceListingError: a source cannot be listed at all.
+            RayUnreachable: the settings name a cluster that cannot do the work.
         """
+        settings = self._workspace.settings("engine", EngineSettings)
+        if settings.kind == RAY:
+            self._workspace.engine()
         with registered(self._instance) as self._tags:
             for job in self._observe_jobs:
-                job.execute_in_process(instance=self._instance, run_config=_QUIET, tags=self._tags)
-            self._record = Record(self._instance)
-            # Whether a partition is current is asked of all of them, and each asks for its inputs: read once a drive.
-            self._seen = WorkspaceSnapshot(self._workspace)
-            return self._make_all()
+                job.execute_in_process(instance=self._instance, run_config=QUIET, tags=self._tags)
+            self._runs.begin()
+            return self._make_all(settings)
 
-    def _make_all(self) -> DriveReport:
+    def _make_all(self, settings: EngineSettings) -> DriveReport:
         report = DriveReport()
-        failed: set[tuple[str, str]] = set()
-        for chain in chains(self._assets):
-            if all(_is_settled_model(self._workspace, asset) for asset in chain.assets):
-                self._tell_of(chain)
-                continue
-            chain = replace(chain, assets=tuple(a for a in chain.assets if a.is_wanted(self._workspace)))
-            if not chain.assets:
-                continue
-            names = partition_keys(self._seen, chain.source) if chain.source else [WHOLE]
-            before = report.materialized
-            for partition in names:
-                self._make(chain, partition, failed, report)
-            self._progress(_chain_line(chain, len(names), report.materialized - before))
+        self._failed = set()
+        ordered = chains(self._assets)
+        n_workers = settings.n_local if self._location else 1
+        with self._engine(n_workers) as engine:
+            for level in levels(ordered) if engine.n_workers > 1 else [[chain] for chain in ordered]:
+                self._make_level(level, engine, report)
         return report
 
-    def _make(self, chain: Chain, partition: str, failed: set[tuple[str, str]], report: DriveReport) -> None:
-        """Make the members of a chain that are not current, from the first such member on."""
-        members = list(chain.assets)
-        while members and self._is_recorded(members[0], partition, report):
-            members.pop(0)
-            report.unchanged += 1
-        members = self._unblocked(members, partition, chain, failed)
-        if not members:
-            return
-        result = self._job.execute_in_process(
-            instance=self._instance,
-            partition_key=partition if chain.source else None,
-            asset_selection=[member.asset_key for member in members],
-            run_config=_QUIET,
-            tags=self._tags,
-            raise_on_error=False,
-        )
-        self._forget(members, partition)
-        made = {event.asset_key for event in result.get_asset_materialization_events() if event.asset_key}
-        report.materialized += len(made)
-        checks = _checks_of_run(members, partition, result)
-        report.checks.extend(checks)
-        failed |= {(check.asset, partition) for check in checks if check.is_blocking and not check.passed}
-        steps = _failed_steps(members, result)
-        report.failures += [Failure(asset=asset.key, partition=partition, reason=reason) for asset, reason in steps]
-        failed |= {(asset.key, partition) for asset, _ in steps}
-        failed |= {(member.key, partition) for member in members if member.asset_key not in made}
+    def _engine(self, n_workers: int) -> Engine:
+        """Where partitions are made: no more processes than a source has partitions, each with its share of cores."""
+        sources = {chain.source for chain in chains(self._assets) if chain.source}
+        n_partitions = sum(len(partition_keys(self._workspace, source)) for source in sources)
+        n_workers = min(n_workers, n_partitions)
+        if n_workers < 2:
+            return SerialEngine()
+        return LocalEngine(n_workers, cores=max(1, usable_cores() // n_workers))
 
-    def _forget(self, members: Sequence[LakeAsset], partition: str) -> None:
-        """What a run may have published is read again when it is asked for."""
-        for member in members:
-            self._seen.lake.forget(member.key, partition)
-            self._seen.lake.forget(quarantine_key(member.key), partition)
-            for key in member.publishes:
-                self._seen.lake.forget(key)
+    def _make_level(self, level: Sequence[Chain], engine: Engine, report: DriveReport) -> None:
+        """Make chains that do not rest on each other, and say for each what came of it."""
+        wanted = sorted(filter(None, map(self._wanted, level)), key=self._is_alone)
+        names = [partition_keys(self._runs.seen, chain.source) if chain.source else [WHOLE] for chain in wanted]
+        work = [(chain, partition) for chain, keys in zip(wanted, names, strict=True) for partition in keys]
+        n_together = sum(not self._is_alone(chain) for chain, _ in work)
+        made = itertools.chain(self._made(work[:n_together], engine), self._made(work[n_together:], SerialEngine()))
+        for chain, keys in zip(wanted, names, strict=True):
+            before = report.materialized
+            for partition in keys:
+                found = next(made)
+                report.add(found)
+                self._failed |= {(key, partition) for key in found.failed}
+            self._progress(_chain_line(chain, len(keys), report.materialized - before))
 
-    def _unblocked(
-        self, members: list[LakeAsset], partition: str, chain: Chain, failed: set[tuple[str, str]]
-    ) -> list[LakeAsset]:
-        """The members none of whose inputs failed in this partition; the others count as failed too."""
-        able: list[LakeAsset] = []
-        for member in members:
-            if any((dep, partition) in failed for dep in member.deps):
-                failed.add((member.key, partition))
-            else:
-                able.append(member)
-        return able
-
-    def _is_recorded(self, asset: LakeAsset, partition: str, report: DriveReport) -> bool:
-        """Whether the partition is current on storage, Dagster knows just that, and its blocking checks hold."""
-        try:
-            if not asset.is_current(self._seen, partition):
-                return False
-        except (LookupError, Withheld):
-            return False  # an input is not there, or may not be used
-        if not self._is_known(asset, partition):
-            return False
-        table = self._seen.lake.table(asset.key, partition)
-        records = []
-        for check in asset.checks:
-            outcome = check.evaluate(self._seen, table, table.manifest())
-            records.append(_check_record(asset, partition, check, outcome.passed, outcome.description))
-        if not all(record.passed for record in records if record.is_blocking):
-            return False
-        report.checks.extend(records)
-        return True
-
-    def _is_known(self, asset: LakeAsset, partition: str) -> bool:
-        """Whether Dagster has what was published on record, with every check: also one that newer code brings."""
-        table = self._workspace.lake.table(asset.key, partition)
-        names = [*(check.name for check in asset.checks), *asset.separate_checks]
-        published = [table, *asset.published_besides(self._workspace, partition)]
-        return all(map(self._record.has, published)) and self._record.has_checked(table, names)
+    def _wanted(self, chain: Chain) -> Chain | None:
+        """What of a chain the settings ask for; None where that is nothing, or models that are in use."""
+        if all(_is_settled_model(self._workspace, asset) for asset in chain.assets):
+            self._tell_of(chain)
+            return None
+        assets = tuple(asset for asset in chain.assets if asset.is_wanted(self._workspace))
+        return replace(chain, assets=assets) if assets else None
 
     def _tell_of(self, chain: Chain) -> None:
         """Have Dagster know of models that are in use: their steps do not run again, or they might change."""
         for asset in chain.assets:
             table = self._workspace.lake.table(asset.key)
-            if table.find_manifest() is not None and not self._record.has(table):
+            if table.find_manifest() is not None and not self._runs.record.has(table):
                 self._instance.report_runless_asset_event(materialization_of(table))
 
+    def _is_alone(self, chain: Chain) -> bool:
+        return any(asset.is_alone(self._workspace) for asset in chain.assets)
 
-def _check_record(asset: LakeAsset, partition: str, check: TableCheck, passed: bool, description: str) -> CheckRecord:
-    return CheckRecord(
-        asset=asset.key,
-        partition=partition,
-        name=check.name,
-        passed=passed,
-        is_blocking=check.blocking,
-        description=description,
-    )
+    def _made(self, work: Sequence[tuple[Chain, str]], engine: Engine) -> Iterator[Made]:
+        """What became of each partition of each chain, in order."""
+        if engine.n_workers < 2 or len(work) < 2 or self._location is None:
+            for chain, partition in work:
+                yield self._runs.make(chain.assets, partition, failed=self._failed_in(partition), tags=self._tags)
+            return
+        tasks = [self._task(chain, partition, self._location) for chain, partition in work]
+        n_done = 0
+        try:
+            for made in engine.map(make_in_worker, tasks, lost=_lost):
+                chain, partition = work[n_done]
+                self._runs.forget(chain.assets, partition)
+                n_done += 1
+                yield made
+        finally:
+            for task in tasks[n_done:]:
+                self._end_runs(task)
+
+    def _task(self, chain: Chain, partition: str, location: CodeLocation) -> PartitionTask:
+        return PartitionTask(
+            location=location,
+            keys=tuple(asset.key for asset in chain.assets),
+            partition=partition,
+            failed=self._failed_in(partition),
+            tags=self._tags,
+            run_id=str(uuid.uuid4()),
+        )
+
+    def _failed_in(self, partition: str) -> frozenset[str]:
+        return frozenset(key for key, failed in self._failed if failed == partition)
+
+    def _end_runs(self, task: PartitionTask) -> None:
+        """Dagster is told of the runs of a task whose process was ended: nobody else would."""
+        number = 0
+        while (run := self._instance.get_run_by_id(attempt_id(task.run_id, number))) is not None:
+            if not run.is_finished:
+                self._instance.report_run_failed(run, "the process that made it was ended")
+            number += 1
 
 
-def _checks_of_run(
-    members: Sequence[LakeAsset], partition: str, result: dg.ExecuteInProcessResult
-) -> list[CheckRecord]:
-    by_key = {member.asset_key: member for member in members}
-    records = []
-    for event in result.all_events:
-        if event.event_type_value != "ASSET_CHECK_EVALUATION":
-            continue
-        found = event.asset_check_evaluation_data
-        member = by_key.get(found.asset_key)
-        if member is not None:
-            blocking = {check.name: check.blocking for check in member.checks} | {
-                name: True for name in member.separate_checks
-            }
-            record = CheckRecord(
-                asset=member.key,
-                partition=partition,
-                name=found.check_name,
-                passed=found.passed,
-                is_blocking=blocking[found.check_name],
-                description=found.description or "",
-            )
-            records.append(record)
-    return records
-
-
-def _failed_steps(members: Sequence[LakeAsset], result: dg.ExecuteInProcessResult) -> list[tuple[LakeAsset, str]]:
-    """The assets whose own step failed, with what their step raised, in one line."""
-    by_step = {member.key.replace("/", "__"): member for member in members}
-    found = []
-    for event in result.all_events:
-        if event.event_type_value == "STEP_FAILURE" and event.step_key in by_step:
-            wrapped = event.step_failure_data.error
-            # Dagster wraps what the step raised; what that was raised from is its own affair.
-            error = wrapped.cause if wrapped is not None and wrapped.cause is not None else wrapped
-            if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
-                continue  # the red check says it
-            reason = " ".join((error.message if error else "failed").split())
-            found.append((by_step[event.step_key], _CLASS_PATH.sub(r"\1: ", reason)))
-    return found
+def _lost(task: PartitionTask, died: WorkerDied) -> Made:
+    """A partition whose process died each time fails as one whose step raises does."""
+    failure = Failure(asset=task.keys[0], partition=task.partition, reason=f"WorkerDied: {died}")
+    return Made(failures=[failure], failed=set(task.keys))
 
 
 def _is_settled_model(workspace: Workspace, asset: LakeAsset) -> bool:

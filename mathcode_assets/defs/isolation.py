@@ -7,18 +7,13 @@ other settings are asked for.
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from mathcode_assets.engine.settings import usable_cores
 from mathcode_assets.sandbox.pool import AUTO, Sandbox, SandboxConfig
 from mathcode_assets.sandbox.snippets import Execution, Limits, Snippet
 from mathcode_assets.verification.isolated import Claim, Comparison, VerificationConfig, Verifier
-
-
-def usable_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

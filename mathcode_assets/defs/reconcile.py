@@ -29,7 +29,7 @@ from mathcode_assets.defs.currency import Recorded, WorkspaceSnapshot, name_of, 
 from mathcode_assets.defs.drive import chains
 from mathcode_assets.defs.graph import PROMOTED
 from mathcode_assets.defs.previews import markdown_table
-from mathcode_assets.defs.recorded import Record, is_on_record
+from mathcode_assets.defs.recorded import is_on_record, versions_on_record
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.defs.workspace import Workspace
@@ -144,10 +144,8 @@ class _Comparison:
 
     def _unrecorded(self, asset: LakeAsset, table: Table) -> str:
         """Of the tables that an asset's step publishes besides, the first that Dagster does not know as it is."""
-        build = asset.build(self._workspace, table.partition) if asset.publishes else None
-        record = Record(self._instance)
-        missing = (table for table in getattr(build, "expected", ()) if not record.has(table))
-        return next(map(name_of, missing), "")
+        others = asset.published_besides(self._workspace, table.partition)
+        return next((name_of(other) for other in others if not is_on_record(self._instance, other)), "")
 
     def _waits_for(self, asset: LakeAsset, table: Table) -> str:
         """Why a partition that is not as it should be is not asked for; empty: it is to be."""
@@ -200,11 +198,12 @@ class _Comparison:
 
     def _is_promoted(self, key: str) -> str:
         if key not in self._promoted:
-            table = self._workspace.lake.table(key)
-            if table.find_manifest() is None:
+            manifest = self._workspace.lake.table(key).find_manifest()
+            version = versions_on_record(self._instance, dg.AssetKey(key.split("/")), is_partitioned=False)[None]
+            if manifest is None:
                 self._promoted[key] = f"{key}: nothing is promoted"
             else:
-                is_known = is_on_record(self._instance, table)
+                is_known = version == manifest.data_version
                 self._promoted[key] = "" if is_known else f"{key}: Dagster has no record of the version in use"
         return self._promoted[key]
 

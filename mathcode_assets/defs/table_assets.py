@@ -27,6 +27,7 @@ from mathcode_assets.storage.lake import WHOLE, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
 OWNER = "team:corpus"
+DATA_VERSION_TAG = "dagster/data_version"
 # Steps that share something scarce, by how their keys begin. Without limits (a laptop) the names mean nothing;
 # a deployment sets them (infra/dagster).
 POOLS = {
@@ -135,6 +136,8 @@ class LakeAsset:
     publishes: Sequence[str] = ()  # keys of other tables that its step publishes
     separate_checks: Sequence[str] = ()  # blocking checks that are Dagster ops of their own
     is_wanted: Callable[[Workspace], bool] = lambda workspace: True  # whether the settings ask for it; for the driver
+    # Whether its partitions are made one after another whatever the engine, as they share a model or a GPU.
+    is_alone: Callable[[Workspace], bool] = lambda workspace: False
 
     @property
     def asset_key(self) -> dg.AssetKey:
@@ -323,7 +326,7 @@ def materialization_of(table: Table) -> dg.AssetMaterialization:
         asset_key=dg.AssetKey(table.key.split("/")),
         partition=None if table.partition == WHOLE else table.partition,
         metadata=manifest_metadata(manifest, reused=False, seconds=0.0),
-        tags={"dagster/data_version": manifest.data_version},
+        tags={DATA_VERSION_TAG: manifest.data_version},
     )
 
 

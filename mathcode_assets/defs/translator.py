@@ -144,3 +144,8 @@ def translator_of(workspace: Workspace, key: str, partition: str) -> Translator:
     generation = workspace.settings("generation", GeneratorConfig)
     settings = workspace.settings("translation", TranslationSettings)
     return Translator(generation, settings, workspace.generation_folder(key, partition))
+
+
+def asks_a_model(workspace: Workspace) -> bool:
+    """Whether translating sends requests or loads a model: their rates and memory are those of one process."""
+    return workspace.settings("generation", GeneratorConfig).generator not in ("", SYMBOLIC)

@@ -5,21 +5,29 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from mathcode_assets.config import SourcesFile, SourcesFileError
+from mathcode_assets.engine.mapping import Engine, shared_engine
+from mathcode_assets.engine.settings import RAY, EngineSettings
 from mathcode_assets.sources.partitions import Partition, list_partitions
+from mathcode_assets.storage.filesystem import Location, locate
 from mathcode_assets.storage.lake import WHOLE, Lake, Table
 from mathcode_assets.storage.leftovers import process_folder
 from mathcode_assets.storage.manifest import digest
+from mathcode_assets.storage.mapped import Artifact, BatchMap, map_rows
 
 ConfigT = TypeVar("ConfigT")
 MODEL_CACHE_PREFIX = "models-"
 GENERATION_FOLDER = ".generation"
+EXCHANGE_FOLDER = ".exchange"
 
 
 class Withheld(RuntimeError):
@@ -99,6 +107,63 @@ class Workspace:
         if label not in self._models:
             self._models[label] = self.lake.fetch_folder(self.lake.table(key), self._model_cache / label)
         return self._models[label]
+
+    def model(self, name: str) -> Artifact:
+        """The promoted model, for workers of an engine.
+
+        Raises:
+            NotPublished: none is promoted.
+        """
+        return self.artifact(f"promoted/{name}", self.model_folder(name))
+
+    def artifact(self, key: str, folder: Path | None = None) -> Artifact:
+        """A published folder, for workers of an engine; `folder` is this process's copy, fetched where not given."""
+        return Artifact(
+            lake=self.lake,
+            table=self.lake.table(key),
+            version=self.version(key),
+            folder=folder or self.artifact_folder(key),
+        )
+
+    def engine(self) -> Engine:
+        """Where the work inside a run is done, by the settings; started once a process.
+
+        Raises:
+            SourcesFileError: settings that cannot be used.
+            RayUnreachable: no Ray cluster, or a machine of it that cannot do the work.
+        """
+        root = self.lake.root
+        folder = Path(root.path) if root.is_local else None
+        settings = self.settings("engine", EngineSettings)
+        if folder is not None and settings.kind == RAY:
+            folder.mkdir(parents=True, exist_ok=True)
+        return shared_engine(settings, folder=folder if settings.kind == RAY else None)
+
+    def map_rows(
+        self, table: Table, function: BatchMap, *, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """What a function of batches makes of a table's rows, in order, its row groups mapped over the engine.
+
+        Args:
+            table: published.
+            function: importable by name; what it makes of a batch depends on that batch alone.
+            columns: that it is given.
+        """
+        yield from map_rows(table, function, columns=columns, engine=self.engine(), work=self.exchange_folder)
+
+    @contextmanager
+    def exchange_folder(self) -> Iterator[Location]:
+        """An empty folder that the engine's workers see, gone afterwards."""
+        if self.lake.root.is_local or self.settings("engine", EngineSettings).kind != RAY:
+            with self.work_folder() as folder:
+                yield locate(folder)
+            return
+        # Beside the tables, under a name that no table has.
+        remote = self.lake.root / EXCHANGE_FOLDER / uuid.uuid4().hex
+        try:
+            yield remote
+        finally:
+            remote.remove()
 
     def is_promoted(self, name: str) -> bool:
         """Whether some version of the model is promoted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,13 @@ class Quarantine:
         self._rows_bytes += len(row["payload"]) + len(row["detail"])
         if len(self._rows) >= _BATCH_ROWS or self._rows_bytes >= _SPILL_BYTES:
             self._flush()
+
+    def take(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Bad records that another process collected (`batches` of its quarantine), after those that are here."""
+        for batch in batches:
+            for row in batch.to_pylist():
+                del row["source"]
+                self.add(**row)
 
     def __len__(self) -> int:
         return self.counts.total()
@@ -108,6 +115,14 @@ class ReadReport:
     n_quarantined: Counter[str] = field(default_factory=Counter)
     n_chars: int = 0
     files: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: ReadReport) -> None:
+        """Count what another report counted of other files."""
+        self.n_records += other.n_records
+        self.n_read += other.n_read
+        self.n_quarantined.update(other.n_quarantined)
+        self.n_chars += other.n_chars
+        self.files.update(other.files)
 
     def summary(self) -> str:
         """One line: records, read, quarantined by reason, and the files without a record."""

@@ -8,12 +8,14 @@ A view is named as the asset, with `__` for `/`, and has one more column, `parti
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
 from mathcode_assets.storage.filesystem import FILES_AT_ONCE, read_files
+from mathcode_assets.storage.full_disk import FullDisk
 from mathcode_assets.storage.lake import FOLDER_SCHEMA, Lake
 from mathcode_assets.storage.manifest import MANIFEST_NAME, Manifest, ManifestError
 
@@ -42,18 +44,32 @@ def write_catalog(lake: Lake, path: Path | None = None) -> Path | None:
     Args:
         lake: the lake.
         path: another place; without one, nothing is written for a lake elsewhere, and None returned.
+
+    Raises:
+        FullDisk: there is no room for it.
     """
     if path is None and not lake.root.is_local:
         return None
     path = path or Path(lake.root.path) / CATALOG_NAME
     fresh = path.with_suffix(".duckdb.new")
-    for left in (fresh, fresh.with_name(f"{fresh.name}.wal")):  # by a process that was killed
-        left.unlink(missing_ok=True)
-    with duckdb.connect(str(fresh)) as connection:
-        _let_read(connection, lake)
-        _create_views(connection, lake)
-    fresh.replace(path)
+    _remove(fresh)  # of a process that was killed
+    try:
+        with duckdb.connect(str(fresh)) as connection:
+            _let_read(connection, lake)
+            _create_views(connection, lake)
+        fresh.replace(path)
+    except duckdb.IOException as error:
+        if "No space left" not in str(error):
+            raise
+        raise FullDisk(errno.ENOSPC, f"no space left on the disk of {path}; the catalog of before stays") from error
+    finally:
+        _remove(fresh)
     return path
+
+
+def _remove(database: Path) -> None:
+    for path in (database, database.with_name(f"{database.name}.wal")):
+        path.unlink(missing_ok=True)
 
 
 def view_name(key: str) -> str:

@@ -122,12 +122,13 @@ class Table:
         manifest = self.manifest()
         if len(rows) and rows[-1] >= manifest.n_rows:
             raise IndexError(f"{self.key}[{self.partition}] has {manifest.n_rows} rows, not {rows[-1] + 1}")
-        for published, file in zip(manifest.files, self.files(), strict=True):
+        for published, file in zip(manifest.files, self.files(manifest), strict=True):
             end = first + (published.n_rows or 0)
             here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)] - first
             if len(here):
                 with ExitStack() as stack:
-                    source = file.path if file.is_local else stack.enter_context(file.open())
+                    size = published.size_bytes
+                    source = file.path if file.is_local else stack.enter_context(file.open(size_bytes=size))
                     for own, batch in read_rows(source, here, columns=columns):
                         yield first + own, batch
             first = end

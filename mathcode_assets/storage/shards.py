@@ -102,14 +102,18 @@ def write_shards(
             return
 
 
-def read_batches(source: IO[bytes] | str | Path, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file in order, a row group in memory at a time.
+def read_batches(
+    source: IO[bytes] | str | Path, *, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file in order, or those of some row groups, a row group in memory at a time.
+
+    A batch never crosses the border of a row group, so the batches of a file are those of its row groups.
 
     Raises:
         pa.ArrowInvalid: not a Parquet file.
     """
     with pq.ParquetFile(source, pre_buffer=False) as file:
-        for group in range(file.num_row_groups):
+        for group in range(file.num_row_groups) if groups is None else groups:
             yield from file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
 
 

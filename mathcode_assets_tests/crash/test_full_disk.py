@@ -22,7 +22,7 @@ from mathcode_assets_tests.conftest import REPOSITORY
 from mathcode_assets_tests.crash.conftest import RUN_TIMEOUT_S, Undisturbed
 from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
 
 DISK_BYTES = 128 << 20
 # Less than the smallest table: a Parquet file of no rows has a footer of some kilobytes.

@@ -9,7 +9,7 @@ import pytest
 from mathcode_assets_tests.crash.conftest import Undisturbed, build
 from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
 
 
 def test_removed_and_added_again_gives_the_same_lake(

@@ -21,8 +21,9 @@ from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.instance import open_instance
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sample import sample_dir
+from mathcode_assets_tests.conftest import REPOSITORY
 
-DRIVE_S = 600
+DRIVE_S = 1200
 # Below the sample's data folder.
 FILES = (
     "open_web_math/train-00000-of-00002.parquet",
@@ -83,10 +84,10 @@ class SmallGraph:
     def driven_meanwhile(self) -> Iterator[None]:
         """The same in a process of its own while the block runs: two graphs on two cores take as long as one."""
         command = [sys.executable, "-m", __name__, self.root, str(self.sources_file), str(self.home)]
-        process = subprocess.Popen(command, start_new_session=True)
+        process = subprocess.Popen(command, start_new_session=True, cwd=REPOSITORY)
         try:
             yield
-            assert process.wait(DRIVE_S) == 0
+            assert process.wait(DRIVE_S) == 0, "the other graph was not driven"
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -21,6 +21,7 @@ from mathcode_assets.storage import filesystem, lake
 from mathcode_assets.storage.filesystem import StorageError
 from mathcode_assets.storage.lake import Lake
 from mathcode_assets.storage.manifest import Accounting, Recipe
+from mathcode_assets_tests.conftest import REPOSITORY
 from mathcode_assets_tests.s3.conftest import objects
 from mathcode_assets_tests.s3.faulty_proxy import FAULTS, Faults, FaultyProxy, faulty_proxy
 from mathcode_assets_tests.s3.swift_server import SwiftServer, free_ports
@@ -185,7 +186,9 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_or_the_new(
     versions = {1: table.manifest().data_version}
     environment = os.environ | server.environment | {"AWS_ENDPOINT_URL": faulty.endpoint}
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, f"s3://{bucket}/lake", str(tmp_path / "again")], env=environment
+        [sys.executable, "-c", WRITER, f"s3://{bucket}/lake", str(tmp_path / "again")],
+        env=environment,
+        cwd=REPOSITORY,
     )
     try:
         wait_until(lambda: faulty.requests[kind] > 0 or writer.poll() is not None)

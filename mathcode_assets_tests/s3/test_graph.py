@@ -111,7 +111,7 @@ def test_a_second_drive_makes_nothing_and_asks_little(lakes: Lakes, client: Any,
     # Each table is listed once, each manifest read once and each file once, to compare its bytes; each source is
     # listed by the three jobs that look at it and by the drive.
     n_files = len(before)
-    assert asked < 1.6 * n_files, f"{dict(counted)} for {n_files} objects"
+    assert asked < 2.5 * n_files, f"{dict(counted)} for {n_files} objects"
 
 
 def test_the_catalog_is_read_through_fsspec(lakes: Lakes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

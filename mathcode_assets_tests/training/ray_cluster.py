@@ -24,6 +24,16 @@ ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os
 @contextmanager
 def ray_cluster() -> Iterator[str]:
     """The address of the dashboard, while the cluster is there."""
+    with ray_addresses() as (_, dashboard):
+        yield dashboard
+
+
+@contextmanager
+def ray_addresses(*, has_dashboard: bool = True) -> Iterator[tuple[str, str]]:
+    """The addresses of Ray itself and of the dashboard, while the cluster is there.
+
+    Tasks need no dashboard, and its ten processes are most of what starting a cluster takes.
+    """
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs ray: pip install 'mathcode-assets[ray]'")
     ports = [free_port() for _ in range(3)]
@@ -43,10 +53,11 @@ def ray_cluster() -> Iterator[str]:
     command += ["--dashboard-agent-listen-port", str(ports[2])]
     command += ["--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1"]
     command += ["--temp-dir", str(temporary), "--object-store-memory", str(100 << 20), "--disable-usage-stats"]
+    command += ["--include-dashboard", str(has_dashboard).lower()]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     try:
         assert done.returncode == 0, done.stdout + done.stderr
-        yield f"http://127.0.0.1:{ports[1]}"
+        yield f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
     finally:
         while left := processes_with(token):
             for pid in left:

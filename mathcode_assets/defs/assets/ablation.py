@@ -291,6 +291,7 @@ ASSETS: list[LakeAsset] = [
         kinds=frozenset({"pytorch", "deepspeed"}),
         preview=score_preview,
         is_wanted=is_on,
+        is_alone=lambda workspace: True,
     ),
     LakeAsset(
         key=TABLE_KEY,

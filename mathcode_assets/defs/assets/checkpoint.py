@@ -251,6 +251,7 @@ LOSS_FELL = TableCheck(
     automation=TRAIN_WHEN,
     preview=curve_preview,
     is_wanted=is_asked_for,
+    is_alone=lambda workspace: True,
 )
 def checkpoint(workspace: Workspace, partition: str) -> FolderBuild:
     """A model trained on the packed pile, as a directory that transformers and vLLM load, with its loss curve.

@@ -12,13 +12,12 @@ import pyarrow.compute as pc
 
 from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.incremental import difference
-from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.assets.contamination import (
     INDEX_KEY,
     contamination_key,
-    current_index,
     current_parts,
+    scan_with,
     scanned_parts,
 )
 from mathcode_assets.defs.assets.duplicates import duplicates_key, fingerprints_key
@@ -163,12 +162,12 @@ def residual_outcome(workspace: Workspace, table: Table) -> Outcome:
     Red as well where the index is newer than the scan that cleaned them, whatever is found: then nobody
     has looked yet at what the new benchmarks leave of the shard.
     """
-    index, version = current_index(workspace)
+    version = workspace.version(INDEX_KEY)
     config = workspace.settings("decontamination", DecontaminationConfig)
     n_documents = 0
     worst = []
     columns = ["doc_id", "verdict", "benchmark", "question_index", "score", "evidence"]
-    for batch in scan_documents(table.batches(columns=["doc_id", "text"]), index, config):
+    for batch in workspace.map_rows(table, scan_with(workspace, config), columns=["doc_id", "text"]):
         n_documents += batch.num_rows
         worst += batch.filter(pc.equal(batch.column("verdict"), CONTAMINATED)).select(columns).to_pylist()
     behind = scans_behind(workspace, table)

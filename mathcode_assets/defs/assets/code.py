@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from mathcode_assets.corpus.code_with_math_packages.tagging import CodeFilterConfig, tag_code
 from mathcode_assets.defs.assets.consolidated import (
@@ -36,7 +37,9 @@ def _attributes(source: str) -> Callable[[Workspace, str], TableBuild]:
         counts: dict[str, dict[str, int]] = {}
         return TableBuild(
             recipe=Recipe(code_version=CODE_VERSION, inputs=input_versions(raw), config=config_dict(config)),
-            batches=lambda: counted(tag_code(raw.batches(), config), ["verdict", "reason"], counts),
+            batches=lambda: counted(
+                workspace.map_rows(raw, partial(tag_code, config=config)), ["verdict", "reason"], counts
+            ),
             facts=lambda: verdict_counts(counts),
         )
 

@@ -27,6 +27,7 @@ def attributes_asset(
     build: Callable[[Workspace, str], TableBuild],
     deps: Sequence[str] = (),
     kinds: frozenset[str] = frozenset(),
+    is_alone: Callable[[Workspace], bool] = lambda workspace: False,
 ) -> LakeAsset:
     """attributes/<name>: one row for each document of `documents`, kept or dropped, and why."""
 
@@ -44,6 +45,7 @@ def attributes_asset(
         kinds=kinds | {"parquet"},
         automation=BUILD_WHEN_CHANGED,
         preview=preview,
+        is_alone=is_alone,
     )
 
 

@@ -7,7 +7,7 @@ shard, because the scan is what a new benchmark makes stale: documents and dedup
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from mathcode_assets.records import CONTAMINATED, CONTAMINATION_ATTRIBUTES, CORP
 from mathcode_assets.sources.quarantine import ReadReport
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe, digest
+from mathcode_assets.storage.mapped import BatchMap, WithLoaded, loaded
 
 CODE_VERSION = "2"
 SCAN_VERSION = "2"
@@ -63,12 +64,17 @@ def current_index(workspace: Workspace) -> tuple[BenchmarkIndex, str]:
         NotPublished: it is not there yet.
     """
     version = workspace.version(INDEX_KEY)
-    return _loaded(workspace.artifact_folder(INDEX_KEY)), version
+    return loaded(load, workspace.artifact_folder(INDEX_KEY)), version
 
 
-@lru_cache(maxsize=2)
-def _loaded(folder: Path) -> BenchmarkIndex:
-    return load(folder)
+def scan_with(workspace: Workspace, config: DecontaminationConfig) -> BatchMap:
+    """The scan for the published benchmark index, for workers of an engine.
+
+    Raises:
+        NotPublished: the index is not there yet.
+    """
+    scan = partial(scan_documents, config=config)
+    return WithLoaded(function=scan, load=load, artifact=workspace.artifact(INDEX_KEY))
 
 
 def current_parts(workspace: Workspace) -> Mapping[str, str]:
@@ -179,11 +185,11 @@ def _scan(component: ComponentTable) -> Callable[[Workspace, str], TableBuild]:
         read: dict[str, int] = {}
 
         def batches() -> Iterator[pa.RecordBatch]:
-            index, _ = current_index(workspace)
             if changes.kept:
+                index, _ = current_index(workspace)
                 found = _rescanned(workspace, documents, published, ngrams, index, changes, config, read)
             else:
-                found = scan_documents(documents.batches(columns=["doc_id", "text"]), index, config)
+                found = workspace.map_rows(documents, scan_with(workspace, config), columns=["doc_id", "text"])
             yield from counted(found, ["verdict"], counts)
 
         return TableBuild(
@@ -204,9 +210,8 @@ def _rescanned(
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """Attributes for the difference alone; of the texts those are read that the stored index cannot rule out.
 
-    Args:
-        ngrams: the stored index of the documents; where it is not there, old or damaged all texts are read.
-        read: is told how many documents' texts were read, where not all were.
+    Where that index is not there, old or damaged all texts are read; where it is used, `read` is told of how many
+    documents the texts were read.
     """
     held = published.batches(columns=["doc_id", "verdict", "matches"])
     if not changes.new:

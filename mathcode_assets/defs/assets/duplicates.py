@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def _fingerprints(component: ComponentTable) -> Callable[[Workspace, str], Table
         kind = config.kind_of(component.name)
         return TableBuild(
             recipe=Recipe(code_version=CODE_VERSION, inputs=input_versions(documents), config={"kind": kind.name}),
-            batches=lambda: fingerprint_documents(documents.batches(columns=["doc_id", "text"]), kind),
+            batches=lambda: workspace.map_rows(
+                documents, partial(fingerprint_documents, kind=kind), columns=["doc_id", "text"]
+            ),
         )
 
     return build

@@ -12,10 +12,9 @@ from mathcode_assets.defs.previews import document_preview
 from mathcode_assets.defs.table_assets import LakeAsset, TableBuild
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.records import DOCUMENT
-from mathcode_assets.sources.listing import check_unchanged
 from mathcode_assets.sources.partitions import Partition
 from mathcode_assets.sources.quarantine import Quarantine, ReadReport
-from mathcode_assets.sources.readers import read_documents
+from mathcode_assets.sources.reading import DocumentReading, read_files
 from mathcode_assets.storage.manifest import Accounting, Recipe
 
 CODE_VERSION = "1"
@@ -60,9 +59,14 @@ def _raw_build(source: str, record: str) -> Callable[[Workspace, str], TableBuil
         quarantine, report = Quarantine(source=source), ReadReport()
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for file in files.files:
-                yield from read_documents(file, source=source, quarantine=quarantine, report=report, licence=licence)
-                check_unchanged(file)  # else the manifest would name a fingerprint that was not read
+            yield from read_files(
+                files.files,
+                DocumentReading(source=source, licence=licence),
+                quarantine=quarantine,
+                report=report,
+                engine=workspace.engine(),
+                work=workspace.exchange_folder,
+            )
 
         return TableBuild(
             recipe=source_recipe(workspace, source, files, CODE_VERSION),

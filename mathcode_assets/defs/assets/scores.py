@@ -50,6 +50,7 @@ CONTAMINATION_KEYS = [contamination_key(component.name) for component in COMPONE
     kinds=frozenset({"pytorch"}),
     automation=BUILD_WHEN_CHANGED,
     is_wanted=is_asked_for,
+    is_alone=lambda workspace: True,
 )
 def evaluation(workspace: Workspace, partition: str) -> FolderBuild:
     """The checkpoint's answers with their verdicts, as the evaluation's worker wrote them (paper section 4).
@@ -188,6 +189,7 @@ UNVERIFIABLE_SHARE = TableCheck(
     automation=build_when_settled(),
     preview=score_preview,
     is_wanted=is_asked_for,
+    is_alone=lambda workspace: True,
 )
 def scores(workspace: Workspace, partition: str) -> TableBuild:
     """One row is a benchmark: the share right with its 95 % interval, beside the paper's number.
@@ -223,6 +225,7 @@ def scores(workspace: Workspace, partition: str) -> TableBuild:
     kinds=frozenset({"parquet"}),
     automation=build_when_settled(),
     is_wanted=is_asked_for,
+    is_alone=lambda workspace: True,
 )
 def items(workspace: Workspace, partition: str) -> TableBuild:
     """One row is a question with the model's completion, the answer taken from it, the verdict and its evidence."""

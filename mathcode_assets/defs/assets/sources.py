@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mathcode_assets.config import MAX_GROUPS, SOURCE_KEYS
 from mathcode_assets.defs.assets.contamination import benchmark_partitions
@@ -16,7 +15,7 @@ from mathcode_assets.defs.assets.duplicates import duplicates_key
 from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY
 from mathcode_assets.defs.partitions import partitions_def
 from mathcode_assets.defs.resources import WorkspaceResource
-from mathcode_assets.defs.table_assets import LakeAsset, quarantine_key
+from mathcode_assets.defs.table_assets import DATA_VERSION_TAG, LakeAsset, quarantine_key
 from mathcode_assets.defs.withdrawal import FOUND_KEY, REQUESTS_KEY, UNDONE_KEY
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sources.errors import SourceListingError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mathcode_assets.corpus import synthetic
-from mathcode_assets.defs.annotator import annotator_of
+from mathcode_assets.defs.annotator import annotator_of, asks_a_model
 from mathcode_assets.defs.assets.consolidated import (
     attributes_asset,
     counted,
@@ -72,6 +72,7 @@ ASSETS: list[LakeAsset] = [
         group=SOURCE,
         build=_attributes,
         deps=[f"promoted/{BOOKS}"],
+        is_alone=asks_a_model,
     ),
     filtered_asset(
         SOURCE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mathcode_assets.corpus.textbooks.editions import EditionConfig, find_editions, mark_editions
-from mathcode_assets.corpus.textbooks.extraction import OK, ExtractionConfig, PdfReader
+from mathcode_assets.corpus.textbooks.extraction import ExtractionConfig
 from mathcode_assets.corpus.textbooks.screening import ScreeningConfig, tag_textbooks
 from mathcode_assets.corpus.textbooks.sketches import sketch_documents
+from mathcode_assets.corpus.textbooks.source_files import PdfReading
 from mathcode_assets.defs.assets.consolidated import (
     attributes_asset,
     counted,
@@ -32,12 +33,9 @@ from mathcode_assets.records import (
     DOCUMENT,
     DROPPED,
     TEXTBOOK_SKETCH,
-    batch_of,
 )
-from mathcode_assets.sources.documents import document_row
-from mathcode_assets.sources.listing import SourceFile, check_unchanged
-from mathcode_assets.sources.opening import local_path
-from mathcode_assets.sources.quarantine import Quarantine
+from mathcode_assets.sources.quarantine import Quarantine, ReadReport
+from mathcode_assets.sources.reading import read_files
 from mathcode_assets.storage.consolidate import Tally, keep_rows
 from mathcode_assets.storage.manifest import Accounting, Recipe, digest
 
@@ -69,17 +67,17 @@ def raw_textbooks(workspace: Workspace, partition: str) -> TableBuild:
     found = partition_of(workspace, SOURCE, partition)
     spec = workspace.sources.sources[SOURCE]
     config = workspace.settings("textbooks_extraction", ExtractionConfig)
-    quarantine = Quarantine(source=SOURCE)
-    n_read = [0]
+    quarantine, report = Quarantine(source=SOURCE), ReadReport()
 
     def batches() -> Iterator[pa.RecordBatch]:
-        with PdfReader(config) as reader:
-            for file in found.files:
-                row = _extracted(file, reader, quarantine, spec.licence)
-                if row is not None:
-                    n_read[0] += 1
-                    yield batch_of([row], DOCUMENT)
-                check_unchanged(file)
+        yield from read_files(
+            found.files,
+            PdfReading(source=SOURCE, config=config, licence=spec.licence),
+            quarantine=quarantine,
+            report=report,
+            engine=workspace.engine(),
+            work=workspace.exchange_folder,
+        )
 
     recipe = source_recipe(workspace, SOURCE, found, CODE_VERSION)
     return TableBuild(
@@ -90,32 +88,10 @@ def raw_textbooks(workspace: Workspace, partition: str) -> TableBuild:
         ),
         batches=batches,
         accounting=lambda n_rows: Accounting(
-            n_in=n_read[0] + len(quarantine), n_kept=n_rows, quarantined=dict(sorted(quarantine.counts.items()))
+            n_in=report.n_read + len(quarantine), n_kept=n_rows, quarantined=dict(sorted(quarantine.counts.items()))
         ),
         facts=lambda: {"source_files": len(found.files)},
         quarantine=quarantine.batches,
-    )
-
-
-def _extracted(
-    file: SourceFile, reader: PdfReader, quarantine: Quarantine, licence: str | None
-) -> dict[str, Any] | None:
-    """The document of one PDF, or None where it went to the quarantine."""
-    with ExitStack() as stack:
-        path = stack.enter_context(local_path(file))
-        pdf = reader.extract(path)
-    if pdf.status != OK:
-        quarantine.add(source_file=file.relative_path, source_row=0, reason=pdf.status, detail=pdf.detail, payload=b"")
-        return None
-    return document_row(
-        source=SOURCE,
-        file=file,
-        source_row=0,
-        text=pdf.text,
-        source_id=file.relative_path,
-        source_uri=file.address,
-        licence=licence,
-        metadata={"detail": pdf.detail, "n_pages": pdf.n_pages},
     )
 
 
@@ -126,7 +102,9 @@ def _screening(workspace: Workspace, partition: str) -> TableBuild:
     counts: dict[str, dict[str, int]] = {}
     return TableBuild(
         recipe=Recipe(code_version=CODE_VERSION, inputs=input_versions(raw), config=config_dict(config)),
-        batches=lambda: counted(tag_textbooks(raw.batches(), config), ["verdict", "reason"], counts),
+        batches=lambda: counted(
+            workspace.map_rows(raw, partial(tag_textbooks, config=config)), ["verdict", "reason"], counts
+        ),
         facts=lambda: verdict_counts(counts),
     )
 

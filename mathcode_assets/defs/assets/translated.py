@@ -21,7 +21,7 @@ from mathcode_assets.defs.components import TRANSLATED_TABLES, ComponentTable
 from mathcode_assets.defs.isolation import ExecutionConfig, isolation
 from mathcode_assets.defs.previews import computations_preview, document_preview
 from mathcode_assets.defs.table_assets import LakeAsset, TableBuild
-from mathcode_assets.defs.translator import translator_of
+from mathcode_assets.defs.translator import asks_a_model, translator_of
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.mathematical_code.pairing import PairingConfig, paired, separated
 from mathcode_assets.mathematical_code.translation import complete, computations_of, verified
@@ -197,6 +197,7 @@ def _assets(table: ComponentTable) -> list[LakeAsset]:
             deps=[sources],
             checks=[rows_add_up(COMPLETION)],
             kinds=frozenset({"parquet", "openai"}),
+            is_alone=asks_a_model,
             **common,
         ),
         LakeAsset(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from mathcode_assets.corpus import cc_en_math, openwebmath
-from mathcode_assets.defs.annotator import Annotator, annotator_of
+from mathcode_assets.defs.annotator import Annotator, annotator_of, asks_a_model
 from mathcode_assets.defs.assets.consolidated import (
     attributes_asset,
     counted,
@@ -24,6 +23,7 @@ from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.filtering.classifier import Classifier, load
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Recipe
+from mathcode_assets.storage.mapped import WithLoaded, loaded
 
 CODE_VERSION = "1"
 
@@ -34,12 +34,18 @@ def classifier_of(workspace: Workspace, name: str) -> Classifier:
     Raises:
         NotPublished: none is promoted.
     """
-    return _loaded(workspace.model_folder(name))
+    return loaded(load, workspace.model_folder(name))
 
 
-@lru_cache(maxsize=4)
-def _loaded(folder: Path) -> Classifier:
-    return load(folder)
+def _tagged(
+    workspace: Workspace,
+    documents: Table,
+    tag: Callable[[Iterable[pa.RecordBatch], Classifier], Iterator[pa.RecordBatch]],
+    model: str,
+) -> Iterator[pa.RecordBatch]:
+    """Attributes of a table's documents by the promoted classifier."""
+    function = WithLoaded(function=tag, load=load, artifact=workspace.model(model))
+    return workspace.map_rows(documents, function, columns=["doc_id", "text"])
 
 
 def _open_web_math(workspace: Workspace, partition: str) -> TableBuild:
@@ -62,9 +68,7 @@ def _open_web_math(workspace: Workspace, partition: str) -> TableBuild:
             models={OPEN_WEB_MATH: workspace.model_version(OPEN_WEB_MATH)},
         ),
         batches=lambda: counted(
-            openwebmath.tag_with_classifier(
-                raw.batches(columns=["doc_id", "text"]), classifier_of(workspace, OPEN_WEB_MATH), config
-            ),
+            _tagged(workspace, raw, partial(openwebmath.tag_with_classifier, config=config), OPEN_WEB_MATH),
             ["verdict", "reason"],
             counts,
         ),
@@ -88,7 +92,7 @@ def _annotated(raw: Table, annotator: Annotator) -> TableBuild:
     )
 
 
-Tagger = Callable[[Iterable[pa.RecordBatch], Classifier, Any], Iterator[pa.RecordBatch]]
+Tagger = Callable[..., Iterator[pa.RecordBatch]]
 
 
 def _round(workspace: Workspace, partition: str, *, documents: str, model: str, config: Any, tag: Tagger) -> TableBuild:
@@ -102,7 +106,7 @@ def _round(workspace: Workspace, partition: str, *, documents: str, model: str, 
             models={model: workspace.model_version(model)},
         ),
         batches=lambda: counted(
-            tag(table.batches(columns=["doc_id", "text"]), classifier_of(workspace, model), config),
+            _tagged(workspace, table, partial(tag, config=config), model),
             ["verdict", "reason"],
             counts,
         ),
@@ -146,6 +150,7 @@ ASSETS: list[LakeAsset] = [
         build=_open_web_math,
         deps=[f"promoted/{OPEN_WEB_MATH}"],
         kinds=frozenset({"fasttext"}),
+        is_alone=asks_a_model,
     ),
     filtered_asset(
         "open_web_math",
