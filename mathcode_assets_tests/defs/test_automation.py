@@ -487,7 +487,8 @@ class TestReconciliation:
 
     def test_the_job_says_what_it_found_and_asks(self, daemon: Daemon) -> None:
         path = daemon.folder / "sources.yaml"
-        path.write_text(path.read_text().replace("licence: MIT", "licence: ISC"))
+        text = path.read_text().replace("licence: MIT", "licence: ISC")
+        path.write_text(text.replace("settings: {", "settings: {automation: {reconcile_after_s: 0}, "))
         job = dg.Definitions(
             jobs=[reconcile_job(WATCHED)], resources={"workspace": WorkspaceResource(sources_file=str(path))}
         ).resolve_job_def(RECONCILE)
