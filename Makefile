@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Marks of tests with a target of their own: they start servers, kill processes, or need another environment.
 APART := crash or browser or s3 or live
 
-.PHONY: sample test test-slow test-crash test-browser test-s3 test-infra check ui readme install clean help
+.PHONY: sample test test-slow test-live test-crash test-browser test-s3 test-infra check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ test-s3: install .venv-swift/.installed  ## the graph on object storage: byte fo
 	infra/install_system_packages.sh --swift
 	$(PYTHON) -m venv .venv-swift && .venv-swift/bin/pip install -q -r $<
 	touch $@
+
+test-live: install  ## daemon, code location and webserver as processes, from a changed source to the trained model
+	$(BIN)/python -m pytest -m live mathcode_assets_tests/live
 
 # Environments of their own: the instance with PostgreSQL, and the AWS stacks (630 MB, needs Node.js). Nothing is deployed.
 test-infra: .venv-infra/.installed .venv-cdk/.installed  ## the tests of infra/: image, compose, instance, AWS templates

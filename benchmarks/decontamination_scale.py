@@ -8,9 +8,9 @@
 anew from the document's own file, by seed, so that copies are no duplicates. `scan` runs in a process of its own and
 prints CPU seconds and peak memory; run it for several sizes to see both. `add` compares a full scan with one for
 each of some added benchmarks, with the stored index of the corpus and without, and with one for an added file; it ends
-with an error where the files of the two differ by a byte. Tables are read and written as the lake does it, hashes of the
-files included. Without a benchmark's matches, a full scan is what it would have been without the benchmark (a test has it
-so): that is how the scans from before are made.
+with an error where the files of the two differ by a byte. Tables are read and written as the lake does it, hashes of
+the files included. Without a benchmark's matches, a full scan is what it would have been without the benchmark (a
+test has it so): that is how the scans from before are made.
 """
 
 from __future__ import annotations
@@ -193,9 +193,7 @@ def _print_add(index: BenchmarkIndex, new: list[str], files: list[Path], folder:
     print(f"one file more ({_bytes(files[-1]) / size:.3f} of the text): {last:.1f} CPU-s, {last / full:.3f} of a scan")
 
 
-def _print_one(
-    index: BenchmarkIndex, new: str, files: list[Path], folder: Path, full: float, by_reading: bool
-) -> None:
+def _print_one(index: BenchmarkIndex, new: str, files: list[Path], folder: Path, full: float, by_reading: bool) -> None:
     """A benchmark is added: with the stored index, and by reading all texts."""
     old = index.select(index.parts.keys() - {new})
     changes = difference(old.parts, index.parts)
@@ -233,8 +231,8 @@ def _print_one(
     n_documents = sum(pq.ParquetFile(path).metadata.num_rows for path in files)
     reading = f"; reading all texts {seconds['read'] / full:.3f}" if by_reading else ""
     print(
-        f"{new}, {len(index) - len(old)} questions: {seconds['added']:.2f} CPU-s, {seconds['added'] / full:.3f} of a "
-        f"full scan (lookup {lookup_seconds / full:.3f}), {n_read} documents read, {n_read / n_documents:.4f}{reading}; "
+        f"{new}, {len(index) - len(old)} questions: {seconds['added']:.2f} CPU-s, {seconds['added'] / full:.3f} of "
+        f"a full scan (lookup {lookup_seconds / full:.3f}), {n_read / n_documents:.4f} of the documents read{reading}; "
         f"taken away {taken_away / full:.3f}; files identical; peak so far {_peak()}",
         flush=True,
     )

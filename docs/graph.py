@@ -5,7 +5,8 @@
 What is one box here is several assets there: all tables of a component up to its filtered documents, and
 each table that every component has (fingerprints, verdicts, clean documents). An arrow that follows from
 two others is left out, and so are the inputs that models are trained on, the documents that the benchmark
-index tests itself with, the list of partitions, and the stored n-grams of the documents. Every asset must have a place, or `render` raises.
+index tests itself with, the list of partitions, and the stored n-grams of the documents. Every asset must
+have a place, or `render` raises.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The code location: every asset, check, job and schedule, assembled explicitly.
+"""The code location: every asset, check, job, schedule and sensor, assembled explicitly.
 
     build_definitions("sources.yaml", root="lake")
 
@@ -22,7 +22,9 @@ from mathcode_assets.defs.assets import ablation, checkpoint, clean, duplicates,
 from mathcode_assets.defs.graph import CORPUS
 from mathcode_assets.defs.jobs import JOBS, SCHEDULES
 from mathcode_assets.defs.partition_runs import OpenedLocation
+from mathcode_assets.defs.reconcile import reconcile_job, reconcile_schedule
 from mathcode_assets.defs.resources import WorkspaceResource, s3_resource
+from mathcode_assets.defs.sensors import sensors, settings_of
 from mathcode_assets.defs.table_assets import LakeAsset
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.sample import sample_dir
@@ -53,16 +55,19 @@ def build_definitions(
         resources: replacements; `s3`, an `S3Resource`, where S3 is not to be found through the environment.
     """
     bound = store_of(sources_file, root) | dict(resources or {})
+    assets = automatic(sources_file)
+    reconcile = reconcile_job(assets)
     return dg.Definitions(
         assets=[
             *sources.source_definitions(LAKE_ASSETS),
             *ablation.SOURCES,
-            *(asset.definition() for asset in automatic(sources_file)),
+            *(asset.definition() for asset in assets),
             *duplicates.SPECS,
         ],
         asset_checks=[*clean.CHECKS, *mixture.CHECKS],
-        jobs=JOBS,
-        schedules=SCHEDULES,
+        jobs=[*JOBS, reconcile],
+        schedules=[*SCHEDULES, reconcile_schedule(reconcile)],
+        sensors=sensors(settings_of(sources_file), reconcile),
         resources={
             "workspace": WorkspaceResource(sources_file=str(sources_file), root=root, s3=bound.get("s3")),
             **bound,

@@ -75,40 +75,37 @@ def align(item, item_number, document, document_number):
     """
     m, n = len(item), len(document)
     best_here, best_gap_item = np.zeros(n + 1), np.full(n + 1, -1e9)
-    trace = np.zeros((m + 1, n + 1), np.uint8)
+    on_token, without_gap = np.empty(n + 1), np.empty(n + 1)
+    trace = np.empty((m + 1, n + 1), np.uint8)
+    trace[0, :], trace[:, 0], without_gap[0] = 0, 0, 0.0
     top, top_i, top_j = 0.0, 0, 0
     for i in range(1, m + 1):
-        diagonal, gap_document = 0.0, -1e9
+        own, own_number, row = item[i - 1], item_number[i - 1], trace[i]
+        # states: 0 stop, 1 diagonal, 2 gap in the item row (document token skipped), 3 item token skipped
         for j in range(1, n + 1):
-            # states: 0 stop, 1 diagonal, 2 gap in the item row (document token skipped), 3 item token skipped
-            mark = 0
             opened, extended = best_here[j] + _OPEN_ITEM, best_gap_item[j] + _EXTEND_ITEM
-            if extended > opened:
-                mark |= 8
+            row[j] = np.uint8(8) if extended > opened else np.uint8(0)
             best_gap_item[j] = max(opened, extended)
-            opened, extended = best_here[j - 1] + _OPEN_DOCUMENT, gap_document + _EXTEND_DOCUMENT
-            if extended > opened:
-                mark |= 4
+            other = _OTHER_NUMBER if own_number and document_number[j - 1] else _OTHER_WORD
+            on_token[j] = best_here[j - 1] + (_MATCH if own == document[j - 1] else other)
+            without_gap[j] = max(max(on_token[j], best_gap_item[j]), 0.0)
+        gap_document = -1e9
+        for j in range(1, n + 1):
+            # To open a gap after a gap never pays, so scores without one are enough: a short wait from cell to cell.
+            opened, extended = without_gap[j - 1] + _OPEN_DOCUMENT, gap_document + _EXTEND_DOCUMENT
+            mark = row[j] | (np.uint8(4) if extended > opened else np.uint8(0))
             gap_document = max(opened, extended)
-            if item[i - 1] == document[j - 1]:
-                step = _MATCH
-            elif item_number[i - 1] and document_number[j - 1]:
-                step = _OTHER_NUMBER
-            else:
-                step = _OTHER_WORD
-            score, state = diagonal + step, 1
+            score, state = on_token[j], np.uint8(1)
             if gap_document > score:
-                score, state = gap_document, 2
+                score, state = gap_document, np.uint8(2)
             if best_gap_item[j] > score:
-                score, state = best_gap_item[j], 3
+                score, state = best_gap_item[j], np.uint8(3)
             if score <= 0.0:
-                score, state = 0.0, 0
-            diagonal = best_here[j]
+                score, state = 0.0, np.uint8(0)
             best_here[j] = score
-            trace[i, j] = mark | state
+            row[j] = mark | state
             if score > top:
                 top, top_i, top_j = score, i, j
-        best_here[0] = 0.0
     return _follow(trace, m, top_i, top_j)
 
 

@@ -1,8 +1,8 @@
 """A stored index of the corpus: which documents may hold a new benchmark, told without reading them.
 
 Reading, normalising and hashing the text is what a re-scan for a few new questions spends its time on. The index
-keeps what the text is hashed to: for every few pages the set of their windows of three tokens, as 16 bits each. An n-gram
-of five tokens can be there only if its three windows are, so the share of an item's n-grams that a document
+keeps what the text is hashed to: for every few pages the set of their windows of three tokens, as 16 bits each. An
+n-gram of five tokens can be there only if its three windows are, so the share of an item's n-grams that a document
 may hold has an upper bound, and a document below `DecontaminationConfig.candidate_share` for every item is one the scan
 would find nothing in. The others, a few more than the scan's own candidates, are read and scanned as ever.
 
@@ -133,7 +133,8 @@ def candidate_rows(
         for segment in range(batch.num_rows):
             first, n_rows = (batch.column(name)[segment].as_py() for name in ("first_row", "n_rows"))
             counts, entries, row_of_piece = (
-                np.frombuffer(batch.column(name)[segment].as_buffer(), "<u2") for name in ("counts", "entries", "pieces")
+                np.frombuffer(batch.column(name)[segment].as_buffer(), "<u2")
+                for name in ("counts", "entries", "pieces")
             )
             rows = kernels.documents_with_share(
                 counts, entries, row_of_piece, n_rows, lookup.queries, lookup.windows, lookup.item_first,

@@ -77,8 +77,10 @@ def rescan_candidates(
         doc_ids: ``doc_id`` of all documents, as when they were scanned before.
         candidates: ``doc_id`` and ``text`` of the documents that `corpus_index.candidate_rows` names, ascending,
             with their rows.
+        previous: as in `rescan_documents`.
         index: of the new benchmarks alone, as it was given there.
-        previous, kept, config: as in `rescan_documents`.
+        kept: as in `rescan_documents`.
+        config: thresholds.
 
     Raises:
         NotCopartitioned: the attributes or the candidates are not those of the documents.

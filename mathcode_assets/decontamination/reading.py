@@ -80,6 +80,8 @@ def _letters(eight):
 def read_token(buffer, at, end, t):
     """The first token at or after a byte: end, hash (0 where there is none), whether a number, start."""
     safe = min(end, len(buffer) - 8)
+    if at < safe and buffer[at] == 32:  # the blank between two words, most of the time
+        at += 1
     while at < safe:
         byte = buffer[at]
         if byte - np.uint8(48) < np.uint8(10):

@@ -9,11 +9,36 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import dagster as dg
 
 _AC = dg.AutomationCondition
+SECTION = "automation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutomationSettings:
+    """Section `automation` of the settings; the two intervals count from the next start of the code location.
+
+    list_every_s: between two looks of a sensor at its source. A listing of an object store costs a request a thousand
+        files, and a partition is minutes to an hour of work, so some minutes more or less are nothing.
+    tick_every_s: between two evaluations of the conditions; Dagster's own default.
+    reconcile_partitions: that one reconciliation asks for at most; the next one goes on.
+    reconcile_after_s: what changed less long ago is left to the conditions, which may be about to ask for it.
+    """
+
+    list_every_s: int = 300
+    tick_every_s: int = 30
+    reconcile_partitions: int = 500
+    reconcile_after_s: int = 600
+
+    def __post_init__(self) -> None:
+        for name in ("list_every_s", "tick_every_s", "reconcile_partitions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: wants 1 or more, got {getattr(self, name)}")
+
 
 # No blocking check of an input is anything but passed on its latest materialization.
 CHECKS_PASSED = ~_AC.any_deps_match(_AC.any_checks_match(~_AC.check_passed(), blocking_only=True))
@@ -44,6 +69,23 @@ def build_when_settled(*inputs_of_inputs: str) -> dg.AutomationCondition[dg.Asse
         & ~_AC.any_deps_match(under_way)
         & CHECKS_PASSED
     ).with_label("an input's data changed, nothing above is under way, and blocking checks passed")
+
+
+def check_when(asset: str, also: Sequence[str]) -> dg.AutomationCondition[dg.AssetCheckKey]:
+    """For a check that is no part of its asset's step: in the run that makes the asset, and again when `also` changes.
+
+    Dagster's own `eager` asked for no partitioned check under a real daemon, and a run that the conditions ask for
+    has the checks in it that were asked for in the same tick, and no others. So a blocking check of its own would
+    never run, and what is behind it would wait for ever. What was made without its check (by a backfill, or by
+    a run that died) is seen by the state of the check, which no event can miss.
+    """
+    others = dg.AssetSelection.assets(*(dg.AssetKey(key.split("/")) for key in also))
+    with_it = _AC.any_deps_match(_AC.will_be_requested()).allow(dg.AssetSelection.assets(dg.AssetKey(asset.split("/"))))
+    not_run = ~_AC.check_passed() & ~_AC.check_failed() & ~_AC.in_progress() & ~_AC.execution_failed()
+    again = not_run | _AC.any_deps_match(_AC.newly_updated()).allow(others)
+    return (with_it | (again & ~_AC.any_deps_missing() & ~_AC.any_deps_in_progress())).with_label(
+        "its asset is being made, was made without it, or what it compares with changed"
+    )
 
 
 def train_when(pile: str, lineage: Sequence[str]) -> dg.AutomationCondition[dg.AssetKey]:

@@ -10,13 +10,16 @@ begins. Decision 0020 says why in this way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus, AssetCheckPartitionInfo
 
 from mathcode_assets.config import SourcesFileError
 from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK, residual_outcome
 from mathcode_assets.defs.graph import CORPUS, PROMOTED, lineage
+from mathcode_assets.defs.recorded import versions_on_record
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset
 from mathcode_assets.defs.workspace import Withheld, Workspace
 from mathcode_assets.sources.errors import SourceListingError
@@ -29,7 +32,6 @@ from mathcode_assets.storage.snapshot import LakeSnapshot
 SHOWN = 10
 INPUTS_SHOWN = 3
 REASON_LENGTH = 300
-DATA_VERSION_TAG = "dagster/data_version"
 
 # What a build function raises where something that it reads is gone, damaged or refused.
 _REFUSALS = (LookupError, OSError, ManifestError, SourceListingError, SourcesFileError, Withheld)
@@ -110,13 +112,13 @@ def behind(workspace: Workspace, key: str, *, assets: Sequence[LakeAsset] = CORP
             problems.append(f"{asset.key}: {_in_short(error)}")
             continue
         for table in tables:
-            if problem := _behind(snapshot, asset, table):
-                problems.append(f"{_name(table)}: {problem}")
+            if problem := why_behind(snapshot, asset, table):
+                problems.append(f"{name_of(table)}: {problem}")
     return problems
 
 
-def _behind(snapshot: WorkspaceSnapshot, asset: LakeAsset, table: Table) -> str:
-    """Why a partition is not what would be made now; empty if it is."""
+def why_behind(snapshot: WorkspaceSnapshot, asset: LakeAsset, table: Table) -> str:
+    """Why a partition is not what would be made of its inputs now; empty if it is."""
     try:
         manifest = table.find_manifest()
         if manifest is None:
@@ -129,7 +131,7 @@ def _behind(snapshot: WorkspaceSnapshot, asset: LakeAsset, table: Table) -> str:
     others = build.expected if isinstance(build, FolderBuild) else ()
     for published in (table, *others):
         if published.find_manifest() is None or not snapshot.lake.is_whole(published):
-            return f"files of {_name(published)} are missing or cut short"
+            return f"files of {name_of(published)} are missing or cut short"
     return ""
 
 
@@ -160,63 +162,85 @@ def recorded_red(
     snapshot = workspace if isinstance(workspace, WorkspaceSnapshot) else WorkspaceSnapshot(workspace)
     problems = []
     for asset in lineage(key, assets):
-        names = _blocking(asset)
-        if not names:
+        if not blocking_checks(asset):
             continue
-        versions = _recorded_versions(instance, asset)
-        infos = instance.event_log_storage.get_asset_check_partition_info(
-            [dg.AssetCheckKey(asset.asset_key, name) for name in names]
-        )
-        found = {(info.check_key.name, info.partition_key): info for info in infos}
+        recorded = Recorded.of(instance, asset)
         for table in snapshot.tables_of(asset):
-            partition = None if table.partition == WHOLE else table.partition
-            if versions.get(partition) != table.manifest().data_version:
-                problems.append(f"{_name(table)}: Dagster has no record of the version in the lake")
-                continue
-            for name in names:
-                info = found.get((name, partition))
-                if info is None or not info.is_current:
-                    problems.append(f"{_name(table)}: check {name} has not run on it")
-                elif info.latest_execution_status.value != "SUCCEEDED":
-                    problems.append(f"{_name(table)}: check {name} is {info.latest_execution_status.value.lower()}")
+            problems += [f"{name_of(table)}: {problem}" for problem, _ in recorded.problems(table)]
     return problems
 
 
-def _recorded_versions(instance: dg.DagsterInstance, asset: LakeAsset) -> dict[str | None, str]:
-    """The data version of each partition's latest materialization, by partition; None for a whole table."""
-    if asset.partitioned_by is None:
-        event = instance.get_latest_materialization_event(asset.asset_key)
-        tags = (event.asset_materialization.tags or {}) if event and event.asset_materialization else {}
-        return {None: tags.get(DATA_VERSION_TAG, "")}
-    by_partition = instance.event_log_storage.get_latest_tags_by_partition(
-        asset.asset_key, dg.DagsterEventType.ASSET_MATERIALIZATION, tag_keys=[DATA_VERSION_TAG]
-    )
-    return {partition: tags.get(DATA_VERSION_TAG, "") for partition, tags in by_partition.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What Dagster has recorded of an asset's partitions; None is the partition of a whole table.
+
+    Attributes:
+        versions: data version of the latest materialization, by partition.
+        blocking: names of its blocking checks.
+        checks: their latest runs, by name and partition.
+    """
+
+    versions: Mapping[str | None, str]
+    blocking: Sequence[str]
+    checks: Mapping[tuple[str, str | None], AssetCheckPartitionInfo]
+
+    @classmethod
+    def of(cls, instance: dg.DagsterInstance, asset: LakeAsset) -> Recorded:
+        """Read the record of one asset, in two queries."""
+        names = blocking_checks(asset)
+        keys = [dg.AssetCheckKey(asset.asset_key, name) for name in names]
+        infos = instance.event_log_storage.get_asset_check_partition_info(keys) if keys else []
+        return cls(
+            versions=versions_on_record(instance, asset.asset_key, is_partitioned=asset.partitioned_by is not None),
+            blocking=names,
+            checks={(info.check_key.name, info.partition_key): info for info in infos},
+        )
+
+    def problems(self, table: Table) -> list[tuple[str, bool]]:
+        """Why what the lake holds is not recorded as good, each with whether a check has found it bad.
+
+        Raises:
+            NotPublished: the lake holds nothing.
+        """
+        partition = None if table.partition == WHOLE else table.partition
+        if self.versions.get(partition) != table.manifest().data_version:
+            return [("Dagster has no record of the version in the lake", False)]
+        found = []
+        for name in self.blocking:
+            info = self.checks.get((name, partition))
+            if info is None or not info.is_current:
+                found.append((f"check {name} has not run on it", False))
+            elif info.latest_execution_status != AssetCheckExecutionRecordStatus.SUCCEEDED:
+                is_red = info.latest_execution_status == AssetCheckExecutionRecordStatus.FAILED
+                found.append((f"check {name} is {info.latest_execution_status.value.lower()}", is_red))
+        return found
 
 
 def evaluated_red(workspace: Workspace, key: str, *, assets: Sequence[LakeAsset] = CORPUS) -> Iterator[str]:
     """Blocking checks of a table's lineage that do not pass, evaluated on the published tables: reads them all."""
     snapshot = workspace if isinstance(workspace, WorkspaceSnapshot) else WorkspaceSnapshot(workspace)
     for asset in lineage(key, assets):
-        if not _blocking(asset):
+        if not blocking_checks(asset):
             continue
         for table in snapshot.tables_of(asset):
             for check in asset.checks:
                 if check.blocking:
                     outcome = check.evaluate(snapshot, table, table.manifest())
                     if not outcome.passed:
-                        yield f"{_name(table)}: {check.name}: {outcome.description}"
+                        yield f"{name_of(table)}: {check.name}: {outcome.description}"
             if RESIDUAL_CHECK in asset.separate_checks:
                 outcome = residual_outcome(snapshot, table)
                 if not outcome.passed:
-                    yield f"{_name(table)}: {RESIDUAL_CHECK}: {outcome.description}"
+                    yield f"{name_of(table)}: {RESIDUAL_CHECK}: {outcome.description}"
 
 
-def _blocking(asset: LakeAsset) -> list[str]:
+def blocking_checks(asset: LakeAsset) -> list[str]:
+    """Names of an asset's blocking checks."""
     return [*(check.name for check in asset.checks if check.blocking), *asset.separate_checks]
 
 
-def _name(table: Table) -> str:
+def name_of(table: Table) -> str:
+    """A partition as messages name it."""
     return table.key if table.partition == WHOLE else f"{table.key}[{table.partition}]"
 
 

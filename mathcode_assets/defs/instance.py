@@ -27,6 +27,8 @@ STORAGES = {"storage", "run_storage", "event_log_storage", "schedule_storage"}
 CONFIG = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 # Where SQLite's databases are, below a home.
 DATABASES = ("schedules", "history")
+# Less than this is no room for a log and its index.
+SQLITE_ROOM_BYTES = 1 << 20
 
 
 def dagster_home(lake: Lake) -> Path:
@@ -50,10 +52,15 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
         with dg.DagsterInstance.from_ref(_reference(home)) as instance:
             yield instance
     except OperationalError as error:
-        if "disk is full" not in str(error.orig):
+        if not _is_full(home, str(error.orig)):
             raise
-        told = f"Dagster's record in {home}: {error.orig}; what was published stays, make room and run again"
-        raise FullDisk(errno.ENOSPC, told) from error
+        told = f"Dagster's record in {home}: the disk is full ({error.orig}); what was published stays"
+        raise FullDisk(errno.ENOSPC, f"{told}, make room and run again") from error
+
+
+def _is_full(home: Path, told: str) -> bool:
+    """Whether SQLite failed for lack of room; where that kept it from its shared memory it tells of I/O alone."""
+    return "disk is full" in told or ("disk I/O error" in told and shutil.disk_usage(home).free < SQLITE_ROOM_BYTES)
 
 
 def _make_home(home: Path) -> None:

@@ -27,6 +27,15 @@ def version_on_record(instance: dg.DagsterInstance, key: dg.AssetKey, partition:
     return _versions(instance, key, [partition]).get(partition)
 
 
+def versions_on_record(
+    instance: dg.DagsterInstance, key: dg.AssetKey, *, is_partitioned: bool
+) -> Mapping[str | None, str]:
+    """Data version of each partition's latest materialization, by partition; None for a whole table."""
+    if not is_partitioned:
+        return {None: version_on_record(instance, key, WHOLE) or ""}
+    return {partition: version or "" for partition, version in _versions(instance, key, None).items()}
+
+
 def is_on_record(instance: dg.DagsterInstance, table: Table) -> bool:
     """Whether Dagster knows the partition as it is published."""
     manifest = table.find_manifest()

@@ -27,6 +27,7 @@ from mathcode_assets.storage.lake import WHOLE, Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, Recipe
 
 OWNER = "team:corpus"
+DATA_VERSION_TAG = "dagster/data_version"
 # Steps that share something scarce, by how their keys begin. Without limits (a laptop) the names mean nothing;
 # a deployment sets them (infra/dagster).
 POOLS = {
@@ -103,7 +104,7 @@ class Published:
     """What materializing a partition came to.
 
     manifest: of the partition; reused: it was current, and nothing was computed.
-    others: tables that were published with it; run_facts: see `TableBuild`.
+    others: tables that were published with it, now or when it was made; run_facts: see `TableBuild`.
     """
 
     manifest: Manifest
@@ -325,7 +326,7 @@ def materialization_of(table: Table) -> dg.AssetMaterialization:
         asset_key=dg.AssetKey(table.key.split("/")),
         partition=None if table.partition == WHOLE else table.partition,
         metadata=manifest_metadata(manifest, reused=False, seconds=0.0),
-        tags={"dagster/data_version": manifest.data_version},
+        tags={DATA_VERSION_TAG: manifest.data_version},
     )
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mathcode_assets.decontamination import corpus_index, corpus_kernels
+from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.corpus_index import candidate_rows, index_documents
 from mathcode_assets.decontamination.frequencies import count_frequencies
 from mathcode_assets.decontamination.incremental import difference, rescan_candidates
 from mathcode_assets.decontamination.index import BenchmarkIndex, build_index
 from mathcode_assets.decontamination.items import prepare_items
-from mathcode_assets.decontamination.config import DecontaminationConfig
 from mathcode_assets.decontamination.scan import Scanner, scan_documents, text_of
 from mathcode_assets.records import CORPUS_NGRAMS, check_batch
 from mathcode_assets.storage.consolidate import NotCopartitioned
@@ -70,7 +70,9 @@ def test_a_document_without_any_n_gram_of_an_item_is_not_read():
     assert found == [1, 4]
 
 
-@pytest.mark.parametrize("question", ["Compute $\\sin 60$", "Evaluate $\\log_2 8$", SHORT, TRIVIAL, "0 2.06 7", "3 5 8 13 21"])
+@pytest.mark.parametrize(
+    "question", ["Compute $\\sin 60$", "Evaluate $\\log_2 8$", SHORT, TRIVIAL, "0 2.06 7", "3 5 8 13 21"]
+)
 def test_very_short_questions_and_lists_of_numbers_are_found(question):
     index = index_of([row("short", 0, question)])
     texts = [host(2), f"{host(1)}\n\n{question}\n\n{host(1)}", question, "4 6 9 14 22"]
@@ -158,7 +160,10 @@ def test_few_documents_are_read_in_vain():
     assert len(set(candidates(texts, index)) - scanned_candidates(texts, index)) < 15
 
 
-WORDS = ["the", "sum", "of", "a", "tree", "boat", "sin", "x", "y", "find", "3", "17", "2.5", "four", "$\\frac12$", "\n\n"]
+WORDS = [
+    *["the", "sum", "of", "a", "tree", "boat", "sin", "x", "y", "find", "3", "17", "2.5", "four", "$\\frac12$"],
+    "\n\n",
+]
 SENTENCE = st.lists(st.sampled_from(WORDS), min_size=1, max_size=25).map(" ".join)
 
 

@@ -19,6 +19,8 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from dagster._core.events import StepMaterializationData
 
+CHECK = "holds"
+
 
 class Made(NamedTuple):
     """A materialization: where it is stored, and of which run."""
@@ -67,3 +69,17 @@ def report_freshness(instance: dg.DagsterInstance, key: dg.AssetKey, state: Fres
         key=key, new_state=state, previous_state=FreshnessState.UNKNOWN, state_change_timestamp=time.time()
     )
     instance._report_runless_asset_event(change)
+
+
+def reported_asset(
+    key: dg.AssetKey, deps: list[dg.AssetKey], *, checked: bool = False, **options: Any
+) -> dg.AssetsDefinition:
+    """An asset that never runs, with a blocking check if `checked`; what is made of it is reported."""
+    partitions = options.get("partitions_def")
+    specs = [dg.AssetCheckSpec(CHECK, asset=key, blocking=True, partitions_def=partitions)] if checked else []
+
+    @dg.asset(key=key, deps=deps, check_specs=specs, **options)
+    def body():  # type: ignore[no-untyped-def]  # a check among the outputs wants a tuple there
+        raise AssertionError("nothing runs here: events are reported")
+
+    return body

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,18 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus
 
+from mathcode_assets.config import load_sources
 from mathcode_assets.definitions import LAKE_ASSETS, build_definitions
+from mathcode_assets.defs.assets.clean import RESIDUAL_CHECK
+from mathcode_assets.defs.automation import AutomationSettings, check_when
 from mathcode_assets.defs.jobs import observe_job_name
+from mathcode_assets.defs.reconcile import BACKFILL_TAG, OP, Finding, find, reconcile_job, request
+from mathcode_assets.defs.reconcile import JOB as RECONCILE
+from mathcode_assets.defs.resources import WorkspaceResource
+from mathcode_assets.defs.workspace import Workspace
+from mathcode_assets_tests.defs.reported import CHECK, report_checked, report_made, reported_asset
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 QUESTION = (
@@ -37,6 +47,7 @@ WATCHED = [
 ]
 
 Requests = dict[str, set[str]]
+RESIDUAL = dg.AssetCheckKey(dg.AssetKey(["clean", "code_python"]), RESIDUAL_CHECK)
 
 
 @contextmanager
@@ -53,6 +64,12 @@ def partitions_read_once(instance: dg.DagsterInstance) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(instance, "get_dynamic_partitions", get_dynamic_partitions)
         yield
+
+
+def checks_asked_for(result: Any, check: dg.AssetCheckKey) -> set[str]:
+    """Partitions of a check that an evaluation asks for."""
+    subsets = (subset for subset in result._requested_subsets if subset.key == check)
+    return {partition for subset in subsets for partition in subset.expensively_compute_partition_keys()}
 
 
 class Daemon:
@@ -79,6 +96,7 @@ class Daemon:
         self.job = self.definitions.resolve_implicit_global_asset_job_def()
         self.cursor: Any = None
         self.failures: list[str] = []
+        self.residual: set[str] = set()  # partitions that the last tick asked the residual scan for
 
     def code(self, name: str, *programs: str) -> None:
         rows = [{"id": f"{name}{i}", "content": f"import sympy\n{text}\n"} for i, text in enumerate(programs)]
@@ -89,6 +107,10 @@ class Daemon:
     def benchmark(self, name: str, question: str) -> None:
         item = {"idx": 0, "question": question, "answer": "339"}
         (self.folder / "benchmarks" / f"{name}.jsonl").write_text(json.dumps(item) + "\n")
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(load_sources(self.folder / "sources.yaml"))
 
     def observe(self) -> None:
         for source in OBSERVED:
@@ -117,6 +139,7 @@ class Daemon:
                 self.definitions, instance=self.instance, cursor=self.cursor, asset_selection=selection
             )
             self.cursor = result.cursor
+        self.residual = checks_asked_for(result, RESIDUAL)
         asked = {asset.key: result.get_requested_partitions(asset.asset_key) for asset in self.watched}
         return {key: {str(partition) for partition in partitions} for key, partitions in asked.items() if partitions}
 
@@ -244,9 +267,233 @@ def test_a_leaky_shard_stops_before_the_clean_table_and_the_pile(daemon: Daemon)
     assert latest_pile(daemon) == documents
 
 
-def test_schedules_observe_every_source() -> None:
-    from mathcode_assets.config import SOURCE_KEYS
-    from mathcode_assets.definitions import defs
+# --- the check that is a step of its own ----------------------------------------------------------------------------
 
-    names = {schedule.name for schedule in defs.schedules or []}
-    assert names == {f"observe_{source}_hourly" for source in (*SOURCE_KEYS, "benchmarks", "listing")}
+
+def test_a_check_of_its_own_is_asked_for_by_its_state() -> None:
+    shards = dg.DynamicPartitionsDefinition(name="shards")
+    index, clean = dg.AssetKey(["index", "benchmarks"]), dg.AssetKey(["clean", "web"])
+    check = dg.AssetCheckKey(clean, CHECK)
+
+    @dg.asset_check(
+        asset=clean,
+        name=CHECK,
+        blocking=True,
+        additional_deps=[index],
+        partitions_def=shards,
+        automation_condition=check_when("clean/web", ["index/benchmarks"]),
+    )
+    def residual() -> dg.AssetCheckResult:
+        raise AssertionError("nothing runs here: events are reported")
+
+    definitions = dg.Definitions(
+        assets=[reported_asset(index, []), reported_asset(clean, [index], partitions_def=shards)],
+        asset_checks=[residual],
+    )
+    cursor = None
+
+    def asked() -> set[str]:
+        nonlocal cursor
+        result = dg.evaluate_automation_conditions(definitions, instance=instance, cursor=cursor)
+        cursor = result.cursor
+        return checks_asked_for(result, check)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("shards", ["a", "b"])
+        assert asked() == set()  # nothing is made
+        report_made(instance, index, "1")
+        made = {shard: report_made(instance, clean, "1", shard) for shard in "ab"}
+        assert [asked(), asked()] == [{"a", "b"}] * 2  # made without it; also when a request was lost
+        for shard in "ab":
+            report_checked(instance, clean, CHECK, made[shard], passed=True, partition=shard)
+        assert asked() == set()
+        again = report_made(instance, clean, "2", "a")
+        assert asked() == {"a"}
+        report_checked(instance, clean, CHECK, again, passed=False, partition="a")
+        assert asked() == set()  # red, and asking again would not change that
+        report_made(instance, index, "2")
+        assert [asked(), asked()] == [{"a", "b"}, set()]
+
+
+@pytest.mark.slow
+def test_the_residual_scan_is_asked_for_in_the_tick_that_asks_for_its_asset(daemon: Daemon) -> None:
+    """A run that the conditions ask for holds the checks of the same tick and no others."""
+    daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
+    daemon.observe()
+    while "clean/code_python" not in (requests := daemon.tick()):
+        assert requests
+        for asset in daemon.watched:
+            for partition in requests.get(asset.key, ()):
+                daemon.run(asset.key, None if partition == "None" else partition)
+    assert requests["clean/code_python"] == daemon.residual == {"b"}
+
+
+@pytest.mark.slow
+def test_the_residual_scan_that_a_run_left_out_is_asked_for_and_the_pile_waits(daemon: Daemon) -> None:
+    made = dg.AssetKey(["clean", "code_python"])
+    report_made(daemon.instance, made, "made by a backfill, without its check", "a")
+    for _ in range(2):  # also when the first request was lost
+        assert daemon.tick() == {}
+        assert daemon.residual == {"a"}
+    run = daemon.job.execute_in_process(
+        instance=daemon.instance, partition_key="a", asset_selection=[made], run_config=QUIET
+    )
+    assert run.success
+    assert "clean/code_python" not in daemon.tick()
+    assert daemon.residual == set()
+
+
+# --- reconciliation ------------------------------------------------------------------------------------------------
+
+NO_WAIT = AutomationSettings(reconcile_after_s=0)
+
+
+def found(daemon: Daemon, settings: AutomationSettings = NO_WAIT) -> list[Finding]:
+    return find(daemon.workspace, daemon.instance, daemon.watched, now=time.time(), settings=settings)
+
+
+def asked_for(findings: list[Finding]) -> set[str]:
+    return {finding.name for finding in findings if not finding.waits_for}
+
+
+class TestReconciliation:
+    """What ticks lost, on purpose, is found; nothing else is."""
+
+    def carry_out(self, daemon: Daemon, findings: list[Finding]) -> None:
+        """The runs that were asked for, as the backfill holds them."""
+        backfill = daemon.instance.get_backfill(request(daemon.instance, findings, now=time.time()))
+        assert backfill is not None and backfill.asset_backfill_data is not None
+        subset = backfill.asset_backfill_data.target_subset
+        wanted = {(part.asset_key, part.partition_key) for part in subset.iterate_asset_partitions()}
+        assert len(wanted) == len(asked_for(findings))
+        for key, partition in sorted(wanted, key=str):
+            daemon.run("/".join(key.path), partition)
+        daemon.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+
+    def test_where_nothing_was_lost_nothing_is_asked_for(self, daemon: Daemon) -> None:
+        assert found(daemon) == []
+        assert request(daemon.instance, [], now=time.time()) == ""
+
+    @pytest.mark.slow
+    def test_a_partition_that_was_there_at_the_first_look_is_found(self, daemon: Daemon) -> None:
+        daemon.code("c", "print(sympy.divisors(28))")
+        daemon.observe()
+        daemon.cursor = None  # a daemon that has never looked
+        assert daemon.tick() == {}, "the conditions see it: there is no trap any more"
+        findings = found(daemon)
+        assert asked_for(findings) == {"raw/starcoder_python[c]"}
+        assert {finding.name for finding in findings} >= {"filtered/code_python[c]", "clean/code_python[c]"}
+        self.carry_out(daemon, findings)
+        assert set(daemon.settle()) >= CHAIN - {"raw/starcoder_python"}
+        assert latest_pile(daemon) == "5"
+        assert found(daemon) == []
+
+    @pytest.mark.slow
+    def test_a_change_in_the_tick_that_sees_the_rebuild_is_found(self, daemon: Daemon) -> None:
+        daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))")
+        daemon.observe()
+        for asset, partitions in daemon.tick().items():
+            for partition in partitions:
+                daemon.run(asset, partition)
+        daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(94))", "print(sympy.prime(95))")
+        assert "raw/starcoder_python" not in daemon.settle(), "the conditions see it: there is no trap any more"
+        assert latest_pile(daemon) == "4"
+        findings = found(daemon)
+        assert asked_for(findings) == {"raw/starcoder_python[b]"}
+        self.carry_out(daemon, findings)
+        daemon.settle()
+        assert latest_pile(daemon) == "5"
+        assert found(daemon) == []
+
+    @pytest.mark.slow
+    def test_what_a_run_published_and_died_before_it_told_is_found(self, daemon: Daemon) -> None:
+        daemon.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))", "print(sympy.prime(94))")
+        daemon.observe()
+        assert daemon.tick()["raw/starcoder_python"] == {"b"}  # runs that die
+        raw = next(asset for asset in daemon.watched if asset.key == "raw/starcoder_python")
+        raw.publish(daemon.workspace, "b")
+        assert daemon.tick() == {}
+        findings = found(daemon)
+        assert asked_for(findings) == {"raw/starcoder_python[b]"}
+        assert findings[0].problem == "Dagster has no record of the version in the lake"
+        self.carry_out(daemon, findings)
+        daemon.settle()
+        assert latest_pile(daemon) == "5"
+
+    def test_verdicts_that_were_published_and_not_told_are_told(self, daemon: Daemon) -> None:
+        """index/duplicates publishes tables besides: a run that finds them there tells of those that nobody knows."""
+        key = dg.AssetKey(["attributes", "duplicates", "code_python"])
+        report_made(daemon.instance, key, "an older version", "a")
+        findings = found(daemon)
+        assert asked_for(findings) == {"index/duplicates"}
+        assert "attributes/duplicates/code_python[a]" in findings[0].problem
+        self.carry_out(daemon, findings)
+        assert found(daemon) == []
+
+    def test_settings_that_no_source_tells_of_are_found(self, daemon: Daemon) -> None:
+        path = daemon.folder / "sources.yaml"
+        path.write_text(path.read_text().replace("licence: MIT", "licence: ISC"))
+        assert daemon.settle() == {}
+        findings = found(daemon)
+        assert asked_for(findings) == {"raw/starcoder_python[a]", "raw/starcoder_python[b]"}
+        assert asked_for(found(daemon, AutomationSettings(reconcile_after_s=0, reconcile_partitions=1))) == {
+            "raw/starcoder_python[a]"
+        }
+
+    def test_what_was_asked_for_is_not_asked_for_again(self, daemon: Daemon) -> None:
+        path = daemon.folder / "sources.yaml"
+        path.write_text(path.read_text().replace("licence: MIT", "licence: ISC"))
+        request(daemon.instance, found(daemon), now=time.time())
+        again = found(daemon)
+        assert asked_for(again) == set()
+        assert again[0].waits_for == "a run or a backfill of it that is under way"
+
+    def test_what_changed_a_moment_ago_is_left_to_the_conditions(self, daemon: Daemon) -> None:
+        daemon.code("b", "print(sympy.prime(93))")
+        daemon.observe()
+        findings = found(daemon, AutomationSettings())
+        assert [(finding.name, finding.waits_for) for finding in findings] == [
+            ("raw/starcoder_python[b]", "automation: an input changed a moment ago")
+        ]
+
+    def test_what_nobody_has_observed_waits_for_that(self, daemon: Daemon) -> None:
+        daemon.code("b", "print(sympy.prime(93))")
+        daemon.code("c", "print(sympy.prime(94))")
+        findings = found(daemon)
+        assert asked_for(findings) == set()
+        assert [(finding.name, finding.waits_for) for finding in findings[:2]] == [
+            ("raw/starcoder_python[b]", "source/starcoder_python[b]: changed, and not observed yet"),
+            ("raw/starcoder_python[c]", "source/starcoder_python[c]: new, and not observed yet"),
+        ]
+
+    @pytest.mark.slow
+    def test_a_red_check_wants_a_person(self, daemon: Daemon) -> None:
+        daemon.code("leak", f'print("""{QUESTION}""")', f'note = """\n{QUESTION}\n"""')
+        daemon.settle()
+        findings = found(daemon)
+        assert asked_for(findings) == set()
+        waits = {finding.name: finding.waits_for for finding in findings}
+        assert waits["attributes/contamination/code_python[leak]"] == "a red check, which wants a person"
+        assert waits["clean/code_python[leak]"].startswith("attributes/contamination/code_python[leak]: check ")
+
+    def test_models_are_neither_trained_nor_promoted(self, daemon: Daemon) -> None:
+        workspace = daemon.workspace
+        promoted = workspace.lake.table("promoted/tokenizer")
+        workspace.lake.remove(promoted)
+        findings = find(workspace, daemon.instance, LAKE_ASSETS, now=time.time(), settings=NO_WAIT)
+        waits = {finding.name: finding.waits_for for finding in findings}
+        assert waits["clean/code_python[a]"] == "promoted/tokenizer: nothing is promoted"
+        assert not [finding.name for finding in findings if finding.name.startswith(("models/", "promoted/"))]
+
+    def test_the_job_says_what_it_found_and_asks(self, daemon: Daemon) -> None:
+        path = daemon.folder / "sources.yaml"
+        path.write_text(path.read_text().replace("licence: MIT", "licence: ISC"))
+        job = dg.Definitions(
+            jobs=[reconcile_job(WATCHED)], resources={"workspace": WorkspaceResource(sources_file=str(path))}
+        ).resolve_job_def(RECONCILE)
+        result = job.execute_in_process(instance=daemon.instance, run_config=QUIET)
+        lines = result.output_for_node(OP)
+        assert lines[0].startswith("raw/starcoder_python[a]: made with other settings: licence")
+        assert lines[0].endswith(": asked for")
+        (backfill,) = daemon.instance.get_backfills()
+        assert backfill.tags == {BACKFILL_TAG: "true"}

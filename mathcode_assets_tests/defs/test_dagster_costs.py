@@ -1,4 +1,4 @@
-"""What makes the runs of a drive cheap changes nothing of them: files as Dagster reads them, events as it writes them."""
+"""What makes the runs of a drive cheap changes nothing of them: files and events are those of Dagster."""
 
 from pathlib import Path
 

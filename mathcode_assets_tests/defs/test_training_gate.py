@@ -25,7 +25,15 @@ from mathcode_assets.defs.graph import CORPUS, lineage
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.training_gate import LINEAGE as REAL_LINEAGE
 from mathcode_assets.defs.training_gate import PACKED_KEY, PILE_KEY, TRAIN_WHEN, require_current
-from mathcode_assets_tests.defs.reported import Made, report, report_checked, report_freshness, report_made
+from mathcode_assets_tests.defs.reported import (
+    CHECK,
+    Made,
+    report,
+    report_checked,
+    report_freshness,
+    report_made,
+    reported_asset,
+)
 from mathcode_assets_tests.defs.test_automation import NEW_QUESTION, QUESTION, WATCHED, Daemon
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shards")
@@ -34,18 +42,6 @@ SOURCE, CLEAN, PILE, PACKED, CHECKPOINT = (
 )
 REAL_CHECKPOINT = dg.AssetKey(["checkpoint", "m"])
 LINEAGE = ["clean/web", "mixture/pile", "tokens/packed"]
-CHECK = "holds"
-
-
-def _asset(key: dg.AssetKey, deps: list[dg.AssetKey], *, checked: bool = False, **options: Any) -> dg.AssetsDefinition:
-    partitions = options.get("partitions_def")
-    specs = [dg.AssetCheckSpec(CHECK, asset=key, blocking=True, partitions_def=partitions)] if checked else []
-
-    @dg.asset(key=key, deps=deps, check_specs=specs, **options)
-    def body():  # type: ignore[no-untyped-def]  # a check among the outputs wants a tuple there
-        raise AssertionError("nothing runs here: events are reported")
-
-    return body
 
 
 @dg.observable_source_asset(key=SOURCE, partitions_def=SHARDS)
@@ -56,12 +52,12 @@ def _source() -> dg.DataVersionsByPartition:
 DEFINITIONS = dg.Definitions(
     assets=[
         _source,
-        _asset(CLEAN, [SOURCE], checked=True, partitions_def=SHARDS),
-        _asset(
+        reported_asset(CLEAN, [SOURCE], checked=True, partitions_def=SHARDS),
+        reported_asset(
             PILE, [CLEAN], checked=True, freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=1))
         ),
-        _asset(PACKED, [PILE]),
-        _asset(CHECKPOINT, [PACKED], automation_condition=train_when("mixture/pile", LINEAGE)),
+        reported_asset(PACKED, [PILE]),
+        reported_asset(CHECKPOINT, [PACKED], automation_condition=train_when("mixture/pile", LINEAGE)),
     ],
     executor=dg.in_process_executor,
 )

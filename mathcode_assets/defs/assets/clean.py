@@ -22,7 +22,7 @@ from mathcode_assets.defs.assets.contamination import (
 )
 from mathcode_assets.defs.assets.duplicates import duplicates_key, fingerprints_key
 from mathcode_assets.defs.assets.models import TOKENIZER
-from mathcode_assets.defs.automation import build_when_settled
+from mathcode_assets.defs.automation import build_when_settled, check_when
 from mathcode_assets.defs.checks import (
     DUPLICATE_SHARE,
     LICENCE_KNOWN,
@@ -214,7 +214,7 @@ def residual_check(key: str, source: str | None, scans: Sequence[str]) -> dg.Ass
         blocking=True,
         additional_deps=[dg.AssetKey(dep.split("/")) for dep in (INDEX_KEY, *scans)],
         partitions_def=partitions_def(source) if source else None,
-        automation_condition=dg.AutomationCondition.eager(),
+        automation_condition=check_when(key, [INDEX_KEY, *scans]),
     )
     def residual_contamination(
         context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource

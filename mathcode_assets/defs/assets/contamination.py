@@ -210,9 +210,8 @@ def _rescanned(
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """Attributes for the difference alone; of the texts those are read that the stored index cannot rule out.
 
-    Args:
-        ngrams: the stored index of the documents; where it is not there, old or damaged all texts are read.
-        read: is told how many documents' texts were read, where not all were.
+    Where that index is not there, old or damaged all texts are read; where it is used, `read` is told of how many
+    documents the texts were read.
     """
     held = published.batches(columns=["doc_id", "verdict", "matches"])
     if not changes.new:
