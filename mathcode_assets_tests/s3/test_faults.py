@@ -112,6 +112,7 @@ def use_everything(target: Lake, folder: Path) -> list[str]:
     return told
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("faulty", [Faults(seed=6)], indirect=True)
 def test_a_store_that_fails_in_every_way_ends_with_the_same_bytes(
     small_parts: None, server: SwiftServer, faulty: FaultyProxy, client: Any, bucket: str, tmp_path: Path
