@@ -49,10 +49,8 @@ def strikes(counts: dict[str, int], seed: int) -> Iterator[Strike]:
         kind = random.choice([FILES, FILES, FILES, RECORDS])
         if kind == FILES:
             after = random.randint(1, int(counts[FILES] * LONGEST_LIFE))
-        elif random.random() < 0.3:
-            after = random.randint(1, max(1, start))  # while the instance is made, and the sources are observed
-        else:
-            after = start + random.randint(1, 1 + int((counts[RECORDS] - start) * LONGEST_LIFE))
+        else:  # while the instance is made and the sources are observed; later its connections are kept
+            after = random.randint(1, max(1, start))
         delay = 0.0 if random.random() < 0.3 else random.uniform(0.0, MAX_DELAY_S)
         yield Strike(kind=kind, after=after, delay_s=delay, victim=random.choice([GROUP, ALL]))
 
