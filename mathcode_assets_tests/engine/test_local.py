@@ -151,16 +151,20 @@ except KeyboardInterrupt:
 def test_no_process_outlives_the_one_that_asked(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", _SCRIPT, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_interruptible) as process:
-        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
-        process.send_signal(number)
-        said = process.communicate()[0]
+        try:
+            wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+            process.send_signal(number)
+            said = process.communicate(timeout=60)[0]
+        finally:
+            process.kill()
     assert said == ("interrupted []\n" if number == signal.SIGINT else "")
     wait_for(lambda: not any(is_alive(int(path.name)) for path in tmp_path.iterdir()))
 
 
 def _interruptible() -> None:
-    """A shell without job control starts what is in its background with interrupts ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """What started the tests may ignore these signals, as a shell does for its background; a child would inherit it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def test_workers_keep_to_their_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
