@@ -7,9 +7,9 @@ LAKE ?= lake
 SOURCES ?= mathcode_assets/sample/sources.yaml
 STAMP := $(VENV)/.installed
 # Marks of tests with a target of their own: they start servers, kill processes, or need another environment.
-APART := crash or browser or s3 or live
+APART := crash or browser or s3 or live or engines
 
-.PHONY: sample test test-slow test-live test-crash test-browser test-s3 test-infra check ui readme install clean help
+.PHONY: sample test test-slow test-live test-engines test-crash test-browser test-s3 test-infra check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ test: install  ## the default test suite
 
 test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not ($(APART))"
+
+test-engines: install  ## a lake by every engine: one process, several, Ray; the same bytes
+	$(BIN)/python -m pytest -m engines mathcode_assets_tests/engine mathcode_assets_tests/defs/test_engines.py
 
 test-crash: install  ## kill -9, full disks, removed and added again; MATHCODE_KILLS=50 for more kills
 	$(BIN)/python -m pytest -m "crash and not slow" mathcode_assets_tests/crash

@@ -30,7 +30,7 @@ from mathcode_assets.storage.mapped import row_groups_of
 from mathcode_assets_tests.defs.test_drive import contents
 from mathcode_assets_tests.training.ray_cluster import ray_addresses
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.engines
 
 # A file of programs of two row groups, two thirds of which the filter keeps: two row groups for what follows as well.
 N_PROGRAMS = 13_000

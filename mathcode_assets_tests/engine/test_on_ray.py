@@ -14,7 +14,7 @@ from mathcode_assets.engine.settings import RAY, EngineSettings
 from mathcode_assets_tests.engine import functions
 from mathcode_assets_tests.training.ray_cluster import free_port, ray_addresses
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.engines
 
 
 @pytest.fixture(scope="module")
