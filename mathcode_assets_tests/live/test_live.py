@@ -26,6 +26,7 @@ from mathcode_assets.defs.launching import NEEDED
 from mathcode_assets.defs.reconcile import JOB as RECONCILE
 from mathcode_assets.defs.sensors import CONDITIONS, SETTINGS_SENSOR, sensor_name
 from mathcode_assets.defs.workspace import Workspace
+from mathcode_assets.storage.lake import WHOLE as WHOLE_TABLE
 from mathcode_assets_tests.live.servers import Servers
 from mathcode_assets_tests.training.jobs import SHAPE
 
@@ -141,9 +142,9 @@ class Live:
         wanted = dg.AssetRecordsFilter(dg.AssetKey(key.split("/")), asset_partitions=partitions)
         return bool(self.instance.fetch_materializations(wanted, limit=1).records)
 
-    def version(self, key: str) -> str:
+    def version(self, key: str, partition: str = WHOLE_TABLE) -> str:
         """Data version of what the lake holds; empty for nothing."""
-        manifest = Workspace(load_sources(self.sources_file)).lake.table(key).find_manifest()
+        manifest = Workspace(load_sources(self.sources_file)).lake.table(key, partition).find_manifest()
         return manifest.data_version if manifest else ""
 
     def trained_on(self) -> list[str]:
@@ -234,12 +235,13 @@ def test_the_graph_follows_its_sources_to_the_trained_model(live: Live) -> None:
     assert len(first) == 1
 
     # A file changes.
-    since = live.now()
+    since, verdicts = live.now(), live.version(TOLD_AGAIN, "a")
     live.code("b", "print(sympy.integrate('x**3'))", "print(sympy.prime(93))", "print(sympy.prime(94))")
     servers.wait_for("the checkpoint of the change", lambda: live.trained_on()[1:] == [live.corpus()])
     live.wait_until_settled()
     made = live.made(since)
     assert made.pop(TOLD_AGAIN) >= {"b"}
+    assert live.version(TOLD_AGAIN, "a") == verdicts, "its content did not change"
     assert made == {key: {"b"} for key in OWN} | {key: {None} for key in WHOLE}
     assert live.failures() == []
 
