@@ -10,7 +10,10 @@ Each way has the same number of snippets under way at a time, and must print the
 is not counted: it happens once per batch. Wall-clock time; a ratio is formed within a round, where the machine was as
 busy for one as for the other, and the median of the rounds is printed.
 
-    python benchmarks/execution.py
+The kinds `trivial`, `NumPy` and `SymPy` are written by hand, each line another operation; `translated` is what the graph
+runs: programs that the translation by rules writes, drawn by seed from all of a folder of pages.
+
+    python benchmarks/execution.py [--pages ../shared/data]
 """
 
 from __future__ import annotations
@@ -19,17 +22,25 @@ import argparse
 import contextlib
 import io
 import multiprocessing
+import random
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from mathcode_assets.mathematical_code.symbolic import translate_passage
 from mathcode_assets.sandbox.launch import ENVIRONMENT
 from mathcode_assets.sandbox.pool import Sandbox, SandboxConfig
 from mathcode_assets.sandbox.snippets import Snippet
+from mathcode_assets.sources.formats import raw_records
+from mathcode_assets.sources.listing import list_inputs
+from mathcode_assets.sources.raw_records import ReadLimits, Rejected
 
+SAMPLE = Path(__file__).parents[1] / "mathcode_assets" / "sample" / "data"
+N_TRANSLATED = 40
 KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "trivial": (
         100,
@@ -67,7 +78,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tier", default="auto")
+    parser.add_argument("--pages", type=Path, default=SAMPLE, help="folder with open_web_math/ and cc_en/")
     arguments = parser.parse_args()
+    kinds = KINDS | {"translated": (N_TRANSLATED, translated_programs(arguments.pages))}
     n_workers = arguments.workers
     context = multiprocessing.get_context("spawn")
     with (
@@ -75,7 +88,7 @@ def main() -> None:
         context.Pool(n_workers, initializer=preload) as pool,
         ThreadPoolExecutor(n_workers) as threads,
     ):
-        pool.map(run_here, [code for _, codes in KINDS.values() for code in codes] * 2)
+        pool.map(run_here, [code for _, codes in kinds.values() for code in codes] * 2)
         ways: dict[str, Callable[[Sequence[str]], list[str]]] = {
             "mathcode": lambda codes: [done.stdout for done in sandbox.run(Snippet(code=code) for code in codes)],
             "fresh interpreter": lambda codes: list(threads.map(run_fresh, codes)),
@@ -83,12 +96,24 @@ def main() -> None:
             "bare pool": lambda codes: pool.map(run_here, codes, chunksize=1),
         }
         print(f"tier {sandbox.tier}, {n_workers} at a time, {arguments.rounds} rounds")
-        print(f"{'':<9}{'way':<20}{'ms a snippet':>13}{'snippets/s':>12}{'x our time':>12}")
-        for kind, (n_snippets, codes) in KINDS.items():
+        print(f"{'':<12}{'way':<20}{'ms a snippet':>13}{'snippets/s':>12}{'x our time':>12}")
+        for kind, (n_snippets, codes) in kinds.items():
             batch = [codes[number % len(codes)] for number in range(n_snippets)]
             for name, seconds, ratio in measured(ways, batch, arguments.rounds):
                 per_snippet = seconds / n_snippets
-                print(f"{kind:<9}{name:<20}{per_snippet * 1000:13.1f}{1 / per_snippet:12.0f}{ratio:12.2f}", flush=True)
+                print(f"{kind:<12}{name:<20}{per_snippet * 1000:13.1f}{1 / per_snippet:12.0f}{ratio:12.2f}", flush=True)
+
+
+def translated_programs(folder: Path) -> tuple[str, ...]:
+    """Programs that the translation by rules writes for the pages of a folder, drawn by seed."""
+    programs: list[str] = []
+    for pattern in ("open_web_math/**/*.parquet", "cc_en/*.jsonl.zst"):
+        for file in list_inputs(str(folder / pattern)):
+            for record in raw_records(file, ReadLimits(), needed=(), present=[["text"]]):
+                if not isinstance(record, Rejected) and record.fields.get("text"):
+                    programs += (found.code for found in translate_passage(record.fields["text"]))
+    programs = sorted(set(programs))
+    return tuple(random.Random(0).sample(programs, min(N_TRANSLATED, len(programs))))
 
 
 def measured(

@@ -62,8 +62,7 @@ def build_when_settled(*inputs_of_inputs: str) -> dg.AutomationCondition[dg.Asse
     """
     under_way = _AC.will_be_requested() | _BEHIND
     if inputs_of_inputs:
-        above = dg.AssetSelection.assets(*(dg.AssetKey(key.split("/")) for key in inputs_of_inputs))
-        under_way = under_way | _AC.any_deps_match(_AC.will_be_requested() | _BEHIND).allow(above)
+        under_way = under_way | _AC.any_deps_match(_AC.will_be_requested() | _BEHIND).allow(_assets(inputs_of_inputs))
     return (
         _AC.eager().replace("any_deps_updated", _AC.any_deps_match(_AC.data_version_changed()))
         & ~_AC.any_deps_match(under_way)
@@ -71,18 +70,31 @@ def build_when_settled(*inputs_of_inputs: str) -> dg.AutomationCondition[dg.Asse
     ).with_label("an input's data changed, nothing above is under way, and blocking checks passed")
 
 
-def check_when(asset: str, also: Sequence[str]) -> dg.AutomationCondition[dg.AssetCheckKey]:
-    """For a check that is no part of its asset's step: in the run that makes the asset, and again when `also` changes.
+def check_when(
+    asset: str, at_once: Sequence[str], once_settled: Sequence[str] = ()
+) -> dg.AutomationCondition[dg.AssetCheckKey]:
+    """For a check that is no part of its asset's step: in the run that makes the asset, and again later.
 
     Dagster's own `eager` asked for no partitioned check under a real daemon, and a run that the conditions ask for
     has the checks in it that were asked for in the same tick, and no others. So a blocking check of its own would
     never run, and what is behind it would wait for ever. What was made without its check (by a backfill, or by
     a run that died) is seen by the state of the check, which no event can miss.
+
+    Args:
+        asset: key of the asset that is checked.
+        at_once: what the check compares with, and turns red by before the asset is made again.
+        once_settled: what the asset is made from, directly or not. After a change there the check waits until the asset
+            and its inputs are not behind it any more: before, it would find the asset stale, which everybody knows.
     """
-    others = dg.AssetSelection.assets(*(dg.AssetKey(key.split("/")) for key in also))
-    with_it = _AC.any_deps_match(_AC.will_be_requested()).allow(dg.AssetSelection.assets(dg.AssetKey(asset.split("/"))))
+    own = dg.AssetSelection.assets(dg.AssetKey(asset.split("/")))
+    with_it = _AC.any_deps_match(_AC.will_be_requested()).allow(own)
     not_run = ~_AC.check_passed() & ~_AC.check_failed() & ~_AC.in_progress() & ~_AC.execution_failed()
-    again = not_run | _AC.any_deps_match(_AC.newly_updated()).allow(others)
+    again = not_run | _AC.any_deps_match(_AC.newly_updated()).allow(_assets(at_once))
+    if once_settled:
+        under_way = _AC.will_be_requested() | _AC.in_progress() | _BEHIND
+        settled = ~_AC.any_deps_match(under_way | _AC.any_deps_match(under_way)).allow(own)
+        changed = _AC.any_deps_match(_AC.newly_updated()).allow(_assets(once_settled))
+        again = again | (changed.since(_AC.newly_requested() | _AC.newly_updated()) & settled)
     return (with_it | (again & ~_AC.any_deps_missing() & ~_AC.any_deps_in_progress())).with_label(
         "its asset is being made, was made without it, or what it compares with changed"
     )
@@ -115,6 +127,10 @@ def train_when(pile: str, lineage: Sequence[str]) -> dg.AutomationCondition[dg.A
         & ~unsettled.with_label("something above is under way, behind its inputs, or not checked")
         & _AC.asset_matches(dg.AssetKey(pile.split("/")), _AC.freshness_passed())
     ).with_label("the pile changed, is fresh and settled, and every blocking check above it passed")
+
+
+def _assets(keys: Sequence[str]) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*(dg.AssetKey(key.split("/")) for key in keys))
 
 
 def _any_of(keys: Sequence[str], condition: dg.AutomationCondition[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:

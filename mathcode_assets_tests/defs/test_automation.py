@@ -281,7 +281,7 @@ def test_a_check_of_its_own_is_asked_for_by_its_state() -> None:
         blocking=True,
         additional_deps=[index],
         partitions_def=shards,
-        automation_condition=check_when("clean/web", ["index/benchmarks"]),
+        automation_condition=check_when("clean/web", at_once=["index/benchmarks"]),
     )
     def residual() -> dg.AssetCheckResult:
         raise AssertionError("nothing runs here: events are reported")
@@ -313,6 +313,61 @@ def test_a_check_of_its_own_is_asked_for_by_its_state() -> None:
         assert asked() == set()  # red, and asking again would not change that
         report_made(instance, index, "2")
         assert [asked(), asked()] == [{"a", "b"}, set()]
+
+
+def test_a_check_does_not_look_at_what_is_about_to_be_made_again() -> None:
+    """A scan is made again; the check of the pile waits for the clean shard, which waits for another branch."""
+    shards = dg.DynamicPartitionsDefinition(name="shards")
+    scan, other, clean, pile = (dg.AssetKey(name) for name in ("scan", "other", "clean", "pile"))
+    check = dg.AssetCheckKey(pile, CHECK)
+
+    @dg.asset_check(
+        asset=pile,
+        name=CHECK,
+        blocking=True,
+        additional_deps=[scan],
+        automation_condition=check_when("pile", at_once=[], once_settled=["scan"]),
+    )
+    def residual() -> dg.AssetCheckResult:
+        raise AssertionError("nothing runs here: events are reported")
+
+    parts = [
+        reported_asset(scan, [], partitions_def=shards),
+        reported_asset(other, [], partitions_def=shards),
+        reported_asset(clean, [scan, other], partitions_def=shards),
+    ]
+    definitions = dg.Definitions(assets=[*parts, reported_asset(pile, [clean])], asset_checks=[residual])
+    cursor = None
+
+    def asked() -> bool:
+        nonlocal cursor
+        result = dg.evaluate_automation_conditions(definitions, instance=instance, cursor=cursor)
+        cursor = result.cursor
+        return any(subset.key == check and not subset.is_empty for subset in result._requested_subsets)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("shards", ["a", "b"])
+        for key in (scan, other, clean):
+            for shard in "ab":
+                report_made(instance, key, "1", shard)
+        made = report_made(instance, pile, "1")
+        report_checked(instance, pile, CHECK, made, passed=True)
+        assert not asked()
+        report_made(instance, scan, "2", "b")
+        assert [asked(), asked()] == [False, False]  # the clean shard is behind
+        report_made(instance, clean, "1", "b")  # nothing in it changed, so the pile stays
+        assert [asked(), asked()] == [True, False]
+        report_checked(instance, pile, CHECK, made, passed=True)
+        report_made(instance, scan, "3", "b")
+        assert not asked()
+        report_made(instance, clean, "3", "b")
+        assert not asked()  # the pile is behind
+        made = report_made(instance, pile, "3")
+        assert asked()  # made without it
+        report_checked(instance, pile, CHECK, made, passed=True)
+        assert not asked()
+        report_made(instance, scan, "3", "b")  # the same bytes: nothing is behind
+        assert [asked(), asked()] == [True, False]
 
 
 @pytest.mark.slow

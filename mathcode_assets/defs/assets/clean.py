@@ -214,7 +214,7 @@ def residual_check(key: str, source: str | None, scans: Sequence[str]) -> dg.Ass
         blocking=True,
         additional_deps=[dg.AssetKey(dep.split("/")) for dep in (INDEX_KEY, *scans)],
         partitions_def=partitions_def(source) if source else None,
-        automation_condition=check_when(key, [INDEX_KEY, *scans]),
+        automation_condition=check_when(key, at_once=[INDEX_KEY], once_settled=scans),
     )
     def residual_contamination(
         context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource

@@ -19,7 +19,7 @@ from mathcode_assets.decontamination.scan import scan_documents
 from mathcode_assets.defs.affected import Affected, affected
 from mathcode_assets.defs.assets.consolidated import input_versions
 from mathcode_assets.defs.assets.contamination import INDEX_KEY, contamination_key, current_index
-from mathcode_assets.defs.components import COMPONENT_TABLES
+from mathcode_assets.defs.components import COMPONENT_TABLES, LISTING_KEY
 from mathcode_assets.defs.previews import markdown_table
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, table_asset
 from mathcode_assets.defs.workspace import Workspace, config_dict
@@ -73,7 +73,7 @@ def affected_metadata(found: Affected) -> dict[str, Any]:
 @table_asset(
     REPORT_KEY,
     group="decontamination",
-    deps=[INDEX_KEY, *(contamination_key(component.name) for component in COMPONENT_TABLES)],
+    deps=[INDEX_KEY, LISTING_KEY, *(contamination_key(component.name) for component in COMPONENT_TABLES)],
     kinds=frozenset({"numba"}),
     automation=BUILD_ANYWAY,
     preview=_preview,
