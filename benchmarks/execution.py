@@ -10,8 +10,8 @@ Each way has the same number of snippets under way at a time, and must print the
 is not counted: it happens once per batch. Wall-clock time; a ratio is formed within a round, where the machine was as
 busy for one as for the other, and the median of the rounds is printed.
 
-The kinds `trivial`, `NumPy` and `SymPy` are written by hand, each line another operation; `translated` is what the graph
-runs: programs that the translation by rules writes, drawn by seed from all of a folder of pages.
+The kinds `trivial`, `NumPy` and `SymPy` are written by hand, each line another operation; `translated` is what the
+graph runs: programs that the translation by rules writes, drawn by seed from all of a folder of pages.
 
     python benchmarks/execution.py [--pages ../shared/data]
 """

@@ -57,7 +57,7 @@ def test_a_cluster_of_other_machines_does_not_see_a_folder_of_this_one(
     engine: RayEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "laptop")
-    with pytest.raises(RayUnreachable, match=r"is a folder of laptop, but .* shared_paths: true"):
+    with pytest.raises(RayUnreachable, match=r"is a folder of laptop, but .*shared_paths: true"):
         engine.reach(tmp_path)
     engine.reach(None)  # an object store is seen from everywhere
 

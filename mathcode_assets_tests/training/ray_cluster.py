@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -36,6 +37,8 @@ def ray_addresses(*, has_dashboard: bool = True) -> Iterator[tuple[str, str]]:
     """
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs ray: pip install 'mathcode-assets[ray]'")
+    from ray._private import ray_constants
+
     ports = [free_port() for _ in range(3)]
     temporary = Path("/tmp") / f"mathcode-ray-{os.getpid()}"  # Ray's socket paths must stay under 108 bytes
     token = f"ray-{os.getpid()}-{time.monotonic_ns()}"
@@ -57,7 +60,10 @@ def ray_addresses(*, has_dashboard: bool = True) -> Iterator[tuple[str, str]]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     try:
         assert done.returncode == 0, done.stdout + done.stderr
-        yield f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
+        # Who connects from here takes loopback for what it is, as the cluster does: Ray puts the machine's outer
+        # address in its place, where this cluster does not listen, and asks there for five minutes.
+        with mock.patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False):
+            yield f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
     finally:
         while left := processes_with(token):
             for pid in left:
