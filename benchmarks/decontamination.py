@@ -150,7 +150,9 @@ def _datatrove(python: str, texts: list[str], index: BenchmarkIndex) -> tuple[in
             name.write_text("\n".join(json.dumps(value) for value in values), encoding="utf-8")
         script = Path(__file__).with_name("decontamination_datatrove.py")
         command = [python, str(script), *map(str, names)]
-        result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+        result = json.loads(
+            subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
+        )
     return result["found"], result["seconds"]
 
 

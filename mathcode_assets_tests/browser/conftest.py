@@ -28,7 +28,7 @@ from mathcode_assets.defs.table_assets import materialization_of
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets.storage.lake import WHOLE
 from mathcode_assets_tests.conftest import REPOSITORY
-from mathcode_assets_tests.crash.mini_graph import write_mini_graph
+from mathcode_assets_tests.mini_graph import write_mini_graph
 
 FILES = (
     "synthetic/maths_college.0000.jsonl.zst",

@@ -18,7 +18,7 @@ import pytest
 
 from mathcode_assets_tests.conftest import REPOSITORY, BuiltLake, drive
 from mathcode_assets_tests.crash.doomed import STRUCK, Strike
-from mathcode_assets_tests.crash.mini_graph import FILES, MiniGraph, published, write_mini_graph
+from mathcode_assets_tests.mini_graph import FILES, MiniGraph, published, write_mini_graph
 
 RUN_TIMEOUT_S = 900
 MEMORY_BYTES = 1 << 30

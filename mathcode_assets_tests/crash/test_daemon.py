@@ -38,7 +38,7 @@ from mathcode_assets_tests.browser.conftest import (
     wait_for_port,
 )
 from mathcode_assets_tests.conftest import REPOSITORY
-from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
+from mathcode_assets_tests.mini_graph import MiniGraph, published, write_mini_graph
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(1800)]
 

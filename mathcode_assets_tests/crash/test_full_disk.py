@@ -20,7 +20,7 @@ from mathcode_assets.storage.catalog import iter_manifests
 from mathcode_assets.storage.lake import Lake
 from mathcode_assets_tests.conftest import REPOSITORY
 from mathcode_assets_tests.crash.conftest import RUN_TIMEOUT_S, Undisturbed
-from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
+from mathcode_assets_tests.mini_graph import MiniGraph, published, write_mini_graph
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
 

@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-import dagster as dg
 import pytest
 
-from mathcode_assets.definitions import build_definitions
-from mathcode_assets.defs.dead_runs import LIVE
-from mathcode_assets.defs.graph import CORPUS
-from mathcode_assets.defs.instance import HOME_NAME, open_instance
-from mathcode_assets.defs.recorded import is_on_record
+from mathcode_assets.defs.instance import HOME_NAME
 from mathcode_assets.storage.catalog import iter_manifests
-from mathcode_assets.storage.lake import WHOLE, Lake
+from mathcode_assets.storage.lake import Lake
 from mathcode_assets_tests.crash.conftest import Ended, Undisturbed, run_graph
 from mathcode_assets_tests.crash.doomed import ALL, CHILD, FILES, GROUP, RECORDS, Strike
-from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
+from mathcode_assets_tests.crash.recorded import check_record
+from mathcode_assets_tests.mini_graph import MiniGraph, published, write_mini_graph
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
@@ -130,40 +125,4 @@ def check_undisturbed(graph: MiniGraph, temporary: Path, undisturbed: Undisturbe
     assert [name for name in found if found[name] != undisturbed.files[name]] == [], told
     left = {path.name for path in temporary.iterdir()} - {"strike.json", "stdout", "stderr"}
     assert not left, f"{told}\ntemporary files of killed processes: {left}"
-    check_record(graph, told)
-
-
-def check_record(graph: MiniGraph, told: str) -> None:
-    """Every published partition is known at its version with every check of it, and no run is under way."""
-    lake, home = Lake(graph.root), Path(graph.root) / HOME_NAME
-    by_key = {asset.key: asset for asset in CORPUS}
-    definitions = build_definitions(graph.sources_file)
-    checks = {key for key in definitions.resolve_asset_graph().asset_check_keys}
-    with open_instance(home) as instance:
-        assert [run.run_id for run in instance.get_runs(filters=dg.RunsFilter(statuses=list(LIVE)))] == [], told
-        for manifest in iter_manifests(lake):
-            if manifest.key.startswith("quarantine/"):
-                continue
-            table = lake.table(manifest.key, manifest.partition)
-            assert is_on_record(instance, table), f"{told}\n{manifest.key}[{manifest.partition}] is not on record"
-            asset_key = dg.AssetKey(manifest.key.split("/"))
-            partition = None if manifest.partition == WHOLE else manifest.partition
-            if partition and (source := by_key[manifest.key].partitioned_by if manifest.key in by_key else None):
-                assert partition in instance.get_dynamic_partitions(source)
-            for key in checks:
-                if key.asset_key == asset_key:
-                    check_checked(instance, key, partition, told)
-    for database in home.rglob("*.db"):
-        with sqlite3.connect(database) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), database
-
-
-def check_checked(instance: dg.DagsterInstance, key: dg.AssetCheckKey, partition: str | None, told: str) -> None:
-    """The check ran on the latest materialization of the partition."""
-    found = instance.event_log_storage.get_asset_check_partition_info([key])
-    mine = [info for info in found if info.partition_key == partition]
-    assert len(mine) == 1, f"{told}\n{key}[{partition}] is not on record"
-    assert mine[0].latest_target_materialization_storage_id == mine[0].latest_materialization_storage_id, (
-        f"{told}\n{key}[{partition}] is of an earlier materialization"
-    )
-    assert mine[0].latest_execution_status.value in ("SUCCEEDED", "FAILED"), told
+    check_record(Lake(graph.root), Path(graph.root) / HOME_NAME, graph.sources_file, told)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mathcode_assets_tests.crash.conftest import Undisturbed, build
-from mathcode_assets_tests.crash.mini_graph import MiniGraph, published, write_mini_graph
+from mathcode_assets_tests.mini_graph import MiniGraph, published, write_mini_graph
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
 

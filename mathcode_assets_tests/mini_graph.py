@@ -30,12 +30,12 @@ FILES = (
     "benchmarks/sample_word_problems.jsonl",
 )
 LEAKY_FILE = "leaky/education_college.leaky.jsonl.zst"
-SOURCES: dict[str, Any] = {
-    "open_web_math": {"uri": "data/open_web_math/*.parquet", "labels": "data/cc_en/labels.parquet"},
-    "cc_en": {"uri": "data/cc_en/*.jsonl.zst", "labels": "data/cc_en/labels.parquet", "licence": "CC0-1.0"},
-    "starcoder_python": {"uri": "data/starcoder/python/*.parquet"},
-    "textbooks": {"uri": "data/textbooks/*.pdf", "groups": 1},
-    "synthetic": {"uri": "data/synthetic/*.jsonl.zst"},
+SOURCES: dict[str, Any] = {  # below the place of the data
+    "open_web_math": {"uri": "open_web_math/*.parquet", "labels": "cc_en/labels.parquet"},
+    "cc_en": {"uri": "cc_en/*.jsonl.zst", "labels": "cc_en/labels.parquet", "licence": "CC0-1.0"},
+    "starcoder_python": {"uri": "starcoder/python/*.parquet"},
+    "textbooks": {"uri": "textbooks/*.pdf", "groups": 1},
+    "synthetic": {"uri": "synthetic/*.jsonl.zst"},
 }
 SETTINGS: dict[str, Any] = {
     # A shard holds a dozen documents, among them pages with a question on purpose (see the sample's sources file).
@@ -90,10 +90,19 @@ def write_mini_graph(
         target = graph.source_file(name.replace("leaky/", "synthetic/"))
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(sample_dir() / "data" / name, target)
-    here = {name: spec for name, spec in SOURCES.items() if list(folder.glob(spec["uri"]))}
-    sources = {"root": graph.root, "sources": here, "benchmarks": {"uri": "data/benchmarks/*.jsonl"}}
-    graph.sources_file.write_text(yaml.safe_dump(sources | {"settings": SETTINGS}, sort_keys=False))
+    here = {name: spec for name, spec in SOURCES.items() if list(graph.data.glob(spec["uri"]))}
+    sources = {"root": graph.root} | sources_at("data", here)
+    graph.sources_file.write_text(yaml.safe_dump(sources, sort_keys=False))
     return graph
+
+
+def sources_at(place: str, sources: dict[str, Any] = SOURCES) -> dict[str, Any]:
+    """A sources file over the data in a folder or bucket, without the root of a lake."""
+    there = {
+        key: {name: f"{place}/{value}" if name in ("uri", "labels") else value for name, value in spec.items()}
+        for key, spec in sources.items()
+    }
+    return {"sources": there, "benchmarks": {"uri": f"{place}/benchmarks/*.jsonl"}, "settings": SETTINGS}
 
 
 def published(root: Path) -> dict[str, bytes]:
