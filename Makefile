@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Marks of tests with a target of their own: they start servers, kill processes, or need another environment.
 APART := crash or browser or s3 or live or engines
 
-.PHONY: sample test test-slow test-live test-engines test-crash test-browser test-s3 test-infra check ui readme install clean help
+.PHONY: sample test test-slow test-servers test-infra check ui readme install clean help
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,28 +23,22 @@ test: install  ## the default test suite
 test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not ($(APART))"
 
-test-engines: install  ## a lake by every engine: one process, several, Ray; the same bytes
-	$(BIN)/python -m pytest -m engines mathcode_assets_tests/engine mathcode_assets_tests/defs/test_engines.py
+# What starts servers, clusters, browsers or kills processes; each test its own. SERVERS="-m s3" for some of them.
+SERVERS ?= -n 2 --dist loadfile -m "live or s3 or engines or browser or (crash and not slow)"
+test-servers: install .venv-swift/.installed $(VENV)/.browser  ## daemon and webserver, S3, Ray, a browser, kill -9 (10 times; MATHCODE_KILLS=50)
+	MATHCODE_SWIFT=$(abspath .venv-swift) MATHCODE_BROWSER=required $(BIN)/python -m pytest $(SERVERS) \
+	  $(addprefix mathcode_assets_tests/,live s3 crash engine browser defs/test_engines.py)
 
-test-crash: install  ## kill -9, full disks, removed and added again; MATHCODE_KILLS=50 for more kills
-	$(BIN)/python -m pytest -m "crash and not slow" mathcode_assets_tests/crash
-
-test-browser: install  ## the UI in a real browser
-	infra/install_system_packages.sh --browser
-	$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt playwright
-	MATHCODE_BROWSER=required $(BIN)/python -m pytest -m browser mathcode_assets_tests/browser
-
-# An S3 server of its own, OpenStack Swift on loopback, in an environment of its own.
-test-s3: install .venv-swift/.installed  ## the graph on object storage: byte for byte, with faults, kills and refusals
-	MATHCODE_SWIFT=$(abspath .venv-swift) $(BIN)/python -m pytest -n 2 --dist loadfile -m s3 mathcode_assets_tests/s3
-
+# An S3 server, OpenStack Swift, in an environment of its own.
 .venv-swift/.installed: infra/tests/requirements-swift.txt
 	infra/install_system_packages.sh --swift
 	$(PYTHON) -m venv .venv-swift && .venv-swift/bin/pip install -q -r $<
 	touch $@
 
-test-live: install  ## daemon, code location and webserver as processes, from a changed source to the trained model
-	$(BIN)/python -m pytest -m live mathcode_assets_tests/live
+$(VENV)/.browser: $(STAMP)
+	infra/install_system_packages.sh --browser
+	$(BIN)/python -m pip install -q -c constraints.txt playwright
+	touch $@
 
 # Environments of their own: the instance with PostgreSQL, and the AWS stacks (630 MB, needs Node.js). Nothing is deployed.
 test-infra: .venv-infra/.installed .venv-cdk/.installed  ## the tests of infra/: image, compose, instance, AWS templates

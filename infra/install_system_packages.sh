@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the sandbox needs of the system: bubblewrap (its namespace tier) and libseccomp (both tiers).
 # With --octave also GNU Octave, the second target language: some 120 packages, so not without being asked.
-# With --browser also Chromium, for `make test-browser`.
+# With --browser also Chromium, for `make test-servers`.
 # With --infra also what `make test-infra` runs: Node.js (AWS CDK) and PostgreSQL.
-# With --swift also what `make test-s3` builds and runs: OpenStack Swift as an S3 server.
+# With --swift also what `make test-servers` builds and runs: OpenStack Swift as an S3 server.
 # Without the right to install, it says so and goes on: the sandbox then runs in its Landlock tier, and
 # records that with every result; without Octave it rejects Octave's programs.
 set -euo pipefail

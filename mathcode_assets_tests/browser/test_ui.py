@@ -21,7 +21,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# Set by `make test-browser`, which installs both.
+# Set by `make test-servers`, which installs both.
 REQUIRED = "MATHCODE_BROWSER"
 WAIT_MS = 120_000
 RUNS = "{ runsOrError { ... on Runs { results { status assetSelection { path } tags { key value } } } } }"
@@ -39,7 +39,7 @@ def browser_program() -> str:
     if program is None:
         missing.append("Debian's chromium")
     if missing:
-        told = f"{' and '.join(missing)} missing here: make test-browser installs them"
+        told = f"{' and '.join(missing)} missing here: make test-servers installs them"
         if os.environ.get(REQUIRED):
             pytest.fail(told)
         pytest.skip(told)

@@ -2,7 +2,7 @@
 
 As in a deployment: queued runs, the default launcher, retries as infra/dagster/dagster.yaml sets them, and
 infra/dagster/prepare.py around the start of the code location, which ends what its predecessor left. By hand:
-`make test-crash` leaves it out, for it waits for several servers.
+`make test-servers` leaves it out, for it waits for several servers.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The graph on a real S3 server: OpenStack Swift on loopback (`make test-s3`)."""
+"""The graph on a real S3 server: OpenStack Swift on loopback (`make test-servers`)."""

@@ -16,7 +16,7 @@ from mathcode_assets_tests.conftest import REPOSITORY
 from mathcode_assets_tests.s3.faulty_proxy import FaultyProxy, faulty_proxy
 from mathcode_assets_tests.s3.swift_server import SwiftServer, swift_server
 
-# Set by `make test-s3`: then a server that is not there fails the tests instead of skipping them.
+# Set by `make test-servers`: then a server that is not there fails the tests instead of skipping them.
 ENVIRONMENT_VARIABLE = "MATHCODE_SWIFT"
 BucketMaker = Callable[[str], str]
 
@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
         if not is_there
     ]
     if missing:
-        message = f"no S3 server to test against, {' and '.join(missing)} missing: make test-s3"
+        message = f"no S3 server to test against, {' and '.join(missing)} missing: make test-servers"
         pytest.fail(message) if given else pytest.skip(message)
     with swift_server(environment, tmp_path_factory.mktemp("swift")) as running:
         yield running

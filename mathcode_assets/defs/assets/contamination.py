@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mathcode_assets.config import SOURCE_KEYS
 from mathcode_assets.decontamination.config import DecontaminationConfig
@@ -32,6 +33,7 @@ from mathcode_assets.defs.previews import decisions_preview, markdown_table
 from mathcode_assets.defs.table_assets import FolderBuild, LakeAsset, Outcome, TableBuild, TableCheck
 from mathcode_assets.defs.workspace import Workspace, config_dict
 from mathcode_assets.records import CONTAMINATED, CONTAMINATION_ATTRIBUTES, CORPUS_NGRAMS
+from mathcode_assets.sample import sample_dir
 from mathcode_assets.sources.quarantine import ReadReport
 from mathcode_assets.storage.lake import Table
 from mathcode_assets.storage.manifest import Accounting, Manifest, ManifestError, Recipe, digest
@@ -122,11 +124,21 @@ def _index(workspace: Workspace, partition: str) -> FolderBuild:
 
 
 def _hosts(workspace: Workspace) -> Iterator[pa.RecordBatch]:
-    """Documents to plant questions in: the head of what is published, web pages first."""
+    """Documents to plant questions in: the head of what is published, web pages first.
+
+    Before there is any document, the pages of the embedded sample: an index may be made first.
+    """
+    n_documents = 0
     for source in dict.fromkeys([*HOST_SOURCES, *SOURCE_KEYS]):
         for table in workspace.tables(f"raw/{source}", source):
             if table.find_manifest() is not None:
-                yield from table.batches(columns=["doc_id", "text"])
+                for batch in table.batches(columns=["doc_id", "text"]):
+                    n_documents += batch.num_rows
+                    yield batch
+    if not n_documents:
+        for path in sorted((sample_dir() / "data" / HOST_SOURCES[0]).glob("*.parquet")):
+            texts = pq.read_table(path, columns=["text"])["text"].to_pylist()
+            yield pa.RecordBatch.from_pydict({"doc_id": [f"{path.stem}#{n}" for n in range(len(texts))], "text": texts})
 
 
 def self_test_outcome(workspace: Workspace, table: Table, manifest: Manifest) -> Outcome:
