@@ -27,6 +27,7 @@ from mathcode_assets.defs.reconcile import JOB as RECONCILE
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
 from mathcode_assets_tests.defs.reported import CHECK, report_checked, report_made, reported_asset
+from mathcode_assets_tests.mini_graph import published
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 QUESTION = (
@@ -236,6 +237,20 @@ def test_a_removed_file_asks_for_the_twin_it_suppressed(daemon: Daemon) -> None:
     assert set(asked) & CHAIN == {"clean/code_python"}
     assert daemon.failures == []
     assert latest_pile(daemon) == "2"
+
+
+@pytest.mark.slow
+def test_a_file_that_comes_back_is_made_again_to_the_same_bytes(daemon: Daemon) -> None:
+    file, root = daemon.folder / "code" / "b.jsonl", daemon.folder / "lake"
+    content, before = file.read_bytes(), published(root)
+    file.unlink()
+    assert "mixture/mathcode_pile" in daemon.settle()
+    assert latest_pile(daemon) == "2"
+    file.write_bytes(content)
+    asked = daemon.settle()
+    assert {key: parts for key, parts in asked.items() if key in CHAIN} == {key: {"b"} for key in CHAIN}
+    assert published(root) == before
+    assert found(daemon) == []
 
 
 def test_a_new_benchmark_asks_for_scans_and_not_for_documents(daemon: Daemon) -> None:

@@ -129,11 +129,13 @@ class Live:
         return self.instance.event_log_storage.get_maximum_record_id() or 0
 
     def made(self, since: int, *, without_backfill: str = "") -> Made:
-        """Every materialization since then, by asset and partition; without those of one backfill."""
+        """Every materialization since then, by asset and partition; without those of one backfill, and removals."""
         found: Made = {}
         for key in KEYS:
             wanted = dg.AssetRecordsFilter(dg.AssetKey(key.split("/")), after_storage_id=since)
             for record in self.instance.fetch_materializations(wanted, limit=1000).records:
+                if not record.run_id:  # told of, and by nobody's run: a table that was removed
+                    continue
                 run = self.instance.get_run_by_id(record.run_id)
                 if run is None or not without_backfill or run.tags.get("dagster/backfill") != without_backfill:
                     found.setdefault(key, set()).add(record.partition_key)

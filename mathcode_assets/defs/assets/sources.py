@@ -26,6 +26,8 @@ GROUP = "sources"
 KIND = {"dagster/kind/source": ""}  # observable sources take kinds as tags
 BENCHMARKS, LISTING = "benchmarks", LISTING_KEY.split("/")[-1]
 
+# The data version of a table that was removed.
+REMOVED = "removed"
 # Keys of one statement: a database binds each as a variable, and SQLite as few as 999 of them.
 PARTITIONS_A_CALL = 500
 # Above, a source is warned of: a partition costs a run, and an evaluation of the conditions grows with their number.
@@ -132,17 +134,38 @@ def synchronise(
     fingerprints: Mapping[str, str],
     tables: Sequence[str],
 ) -> None:
-    """Make the dynamic partitions those of the listing, and remove what was made from files that are gone."""
+    """Make the dynamic partitions those of the listing, and remove what was made from files that are gone.
+
+    Dagster is told that a table is gone as a version of its own: its record of a partition cannot be removed, and
+    where the same file comes back, everything made of it would have the version that is on record already, so that
+    the conditions would see no change.
+    """
     known = set(instance.get_dynamic_partitions(source))
     new = sorted(set(fingerprints) - known)
     for first in range(0, len(new), PARTITIONS_A_CALL):
         instance.add_dynamic_partitions(source, new[first : first + PARTITIONS_A_CALL])
     for partition in sorted(known - set(fingerprints)):
         instance.delete_dynamic_partition(source, partition)
+        seen = dg.AssetKey(["source", source])
+        instance.report_runless_asset_event(
+            dg.AssetObservation(asset_key=seen, partition=partition, tags={DATA_VERSION_TAG: REMOVED})
+        )
     for key in [*tables, quarantine_key(f"raw/{source}")]:
         for partition in workspace.lake.partitions(key):
             if partition not in fingerprints:
+                if key in tables:
+                    instance.report_runless_asset_event(removal_of(key, partition))
                 workspace.lake.remove(workspace.lake.table(key, partition))
+
+
+def removal_of(key: str, partition: str) -> dg.AssetMaterialization:
+    """What Dagster is told of a table whose source is gone."""
+    return dg.AssetMaterialization(
+        asset_key=dg.AssetKey(key.split("/")),
+        partition=partition,
+        description="Removed: the files it was made from are gone.",
+        tags={DATA_VERSION_TAG: REMOVED},
+    )
 
 
 def _listing(lake_assets: Sequence[LakeAsset]) -> dg.SourceAsset:
