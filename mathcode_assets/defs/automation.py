@@ -71,7 +71,7 @@ def build_when_settled(*inputs_of_inputs: str) -> dg.AutomationCondition[dg.Asse
 
 
 def check_when(
-    asset: str, at_once: Sequence[str], once_settled: Sequence[str] = ()
+    asset: str, at_once: Sequence[str], once_settled: Sequence[str] = (), between: Sequence[str] = ()
 ) -> dg.AutomationCondition[dg.AssetCheckKey]:
     """For a check that is no part of its asset's step: in the run that makes the asset, and again later.
 
@@ -83,8 +83,9 @@ def check_when(
     Args:
         asset: key of the asset that is checked.
         at_once: what the check compares with, and turns red by before the asset is made again.
-        once_settled: what the asset is made from, directly or not. After a change there the check waits until the asset
-            and its inputs are not behind it any more: before, it would find the asset stale, which everybody knows.
+        once_settled: what the asset is made from, directly or not. After a change there the check waits until nothing
+            is behind it any more: before, it would find the asset stale, which everybody knows.
+        between: the asset's inputs that are made from it, where the asset itself is not.
     """
     own = dg.AssetSelection.assets(dg.AssetKey(asset.split("/")))
     with_it = _AC.any_deps_match(_AC.will_be_requested()).allow(own)
@@ -92,7 +93,8 @@ def check_when(
     again = not_run | _AC.any_deps_match(_AC.newly_updated()).allow(_assets(at_once))
     if once_settled:
         under_way = _AC.will_be_requested() | _AC.in_progress() | _BEHIND
-        settled = ~_AC.any_deps_match(under_way | _AC.any_deps_match(under_way)).allow(own)
+        above = [_AC.any_deps_match(under_way).allow(_assets(between))] if between else []
+        settled = ~_AC.any_deps_match(reduce(operator.or_, above, under_way)).allow(own)
         changed = _AC.any_deps_match(_AC.newly_updated()).allow(_assets(once_settled))
         again = again | (changed.since(_AC.newly_requested() | _AC.newly_updated()) & settled)
     return (with_it | (again & ~_AC.any_deps_missing() & ~_AC.any_deps_in_progress())).with_label(

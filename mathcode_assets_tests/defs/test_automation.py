@@ -341,7 +341,7 @@ def test_a_check_does_not_look_at_what_is_about_to_be_made_again() -> None:
         name=CHECK,
         blocking=True,
         additional_deps=[scan],
-        automation_condition=check_when("pile", at_once=[], once_settled=["scan"]),
+        automation_condition=check_when("pile", at_once=[], once_settled=["scan"], between=["clean"]),
     )
     def residual() -> dg.AssetCheckResult:
         raise AssertionError("nothing runs here: events are reported")

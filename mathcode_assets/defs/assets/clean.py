@@ -201,8 +201,17 @@ def scans_behind(workspace: Workspace, table: Table) -> list[str]:
     return behind
 
 
-def residual_check(key: str, source: str | None, scans: Sequence[str]) -> dg.AssetChecksDefinition:
-    """The residual scan of a table as a check of its own, so that it can run again when the index changes."""
+def residual_check(
+    key: str, source: str | None, scans: Sequence[str], shards: Sequence[str] = ()
+) -> dg.AssetChecksDefinition:
+    """The residual scan of a table as a check of its own, so that it can run again when the index changes.
+
+    Args:
+        key: of the table.
+        source: whose partitions it has; None for none.
+        scans: the tables of verdicts it rests on.
+        shards: the tables between them and it, where there are any.
+    """
 
     @dg.asset_check(
         asset=dg.AssetKey(key.split("/")),
@@ -214,7 +223,7 @@ def residual_check(key: str, source: str | None, scans: Sequence[str]) -> dg.Ass
         blocking=True,
         additional_deps=[dg.AssetKey(dep.split("/")) for dep in (INDEX_KEY, *scans)],
         partitions_def=partitions_def(source) if source else None,
-        automation_condition=check_when(key, at_once=[INDEX_KEY], once_settled=scans),
+        automation_condition=check_when(key, at_once=[INDEX_KEY], once_settled=scans, between=shards),
     )
     def residual_contamination(
         context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource

@@ -329,4 +329,11 @@ def hub_dataset(workspace: Workspace, partition: str) -> FolderBuild:
 
 
 ASSETS: list[LakeAsset] = [mathcode_pile, data_card_asset, hub_dataset]
-CHECKS = [residual_check(PILE_KEY, None, [contamination_key(component.name) for component in COMPONENT_TABLES])]
+CHECKS = [
+    residual_check(
+        PILE_KEY,
+        None,
+        scans=[contamination_key(component.name) for component in COMPONENT_TABLES],
+        shards=[f"clean/{component.name}" for component in COMPONENT_TABLES],
+    )
+]
