@@ -27,7 +27,7 @@ test-slow: install  ## the tests that build whole lakes, read all of ../shared/d
 SERVERS ?= -n 2 --dist loadfile -m "live or s3 or engines or browser or (crash and not slow)"
 test-servers: install .venv-swift/.installed $(VENV)/.browser  ## daemon and webserver, S3, Ray, a browser, kill -9 (10 times; MATHCODE_KILLS=50)
 	MATHCODE_SWIFT=$(abspath .venv-swift) MATHCODE_BROWSER=required $(BIN)/python -m pytest $(SERVERS) \
-	  $(addprefix mathcode_assets_tests/,live s3 crash engine browser defs/test_engines.py)
+	  $(addprefix mathcode_assets_tests/,live s3 crash engine browser defs/test_engines.py llm/test_vllm_on_ray.py)
 
 # An S3 server, OpenStack Swift, in an environment of its own.
 .venv-swift/.installed: infra/tests/requirements-swift.txt

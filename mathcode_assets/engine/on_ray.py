@@ -40,7 +40,7 @@ class RayEngine:
 
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
-        self._ray = _connected(settings.ray_address)
+        self._ray = connected(settings.ray_address)
         cpus = self._ray.cluster_resources().get("CPU", 0.0)
         self.n_workers = settings.workers or max(1, int(cpus / settings.cpus_per_task))
         self._cores = max(1, int(settings.cpus_per_task))
@@ -151,11 +151,16 @@ class RayEngine:
         self.close()
 
 
-def _connected(address: str) -> Any:
+def connected(address: str) -> Any:
+    """Ray, connected to the cluster at an address; a process is connected to one at a time.
+
+    Raises:
+        RayUnreachable: Ray is not installed here, or nobody answers at the address.
+    """
     try:
         import ray
     except ModuleNotFoundError:
-        raise RayUnreachable("settings.engine.kind: ray needs ray: pip install 'mathcode-assets[ray]'") from None
+        raise RayUnreachable("a Ray cluster needs ray here: pip install 'mathcode-assets[ray]'") from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not ray.is_initialized():
         _want_somebody_at(address)

@@ -20,6 +20,7 @@ from mathcode_assets.llm.openai_compatible import OpenAICompatible
 from mathcode_assets.llm.replay import Replay, load_replay
 from mathcode_assets.llm.server import ServerConfig
 from mathcode_assets.llm.vllm_offline import EngineConfig, VllmOffline
+from mathcode_assets.llm.vllm_on_ray import VllmOnRay
 
 OPENAI, VLLM, BATCH, REPLAY = "openai", "vllm", "batch", "replay"
 MODELS = frozenset({OPENAI, VLLM, BATCH})
@@ -51,6 +52,7 @@ class GeneratorConfig:
     generator: `openai` for any server of that protocol, `vllm` for a model in this process, `batch` for batch
         files, `replay` for recorded answers, or a name the program adds, e.g. rules; empty for none.
     model, model_revision: as the server names them; for `vllm` a local folder or a name to fetch.
+    engine: of `vllm`; with `ray_address` the model is loaded on a worker of that Ray cluster.
     base_url: of the server. Its key is read from the environment variable that ``api_key_env`` names.
     replay: recorded answers, a jsonl file or the folder of a request cache.
     budget_price, budget_tokens: the most that one partition may spend over all runs; 0 is no limit.
@@ -158,7 +160,7 @@ def _model_of(config: GeneratorConfig, meter: Meter, folder: Path) -> Generator:
         model=config.engine.model or config.model,
         revision=config.engine.revision or config.model_revision,
     )
-    return VllmOffline(engine, meter)
+    return VllmOffline(engine, meter, open_engine=VllmOnRay if engine.ray_address else None)
 
 
 def _replaying(path: Path, stack: ExitStack) -> tuple[Meter, Generator]:

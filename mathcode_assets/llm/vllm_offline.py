@@ -36,6 +36,9 @@ class EngineConfig:
     tensor_parallel_size: int = 1  # each of these GPUs is paid for
     enforce_eager: bool = False
     micro_batch: int = 256  # requests a call; 64 gave 740 tokens/s on two CPU cores, a GPU wants hundreds
+    ray_address: str = ""  # of a cluster, a worker of which loads the model; empty: this process does
+    ray_gpus: float = -1.0  # that the worker must have; below 0: tensor_parallel_size
+    ray_wait_s: float = 1800.0  # for the worker, whose machine may have to be started first, and for the model to load
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,11 @@ def ray_cluster() -> Iterator[str]:
 
 
 @contextmanager
-def ray_addresses(*, has_dashboard: bool = True) -> Iterator[tuple[str, str]]:
+def ray_addresses(*, has_dashboard: bool = True, n_gpus: int = 0) -> Iterator[tuple[str, str]]:
     """The addresses of Ray itself and of the dashboard, while the cluster is there.
 
-    Tasks need no dashboard, and its ten processes are most of what starting a cluster takes.
+    Tasks need no dashboard, and its ten processes are most of what starting a cluster takes. GPUs are what Ray is
+    told there are: it counts them and looks at none.
     """
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs ray: pip install 'mathcode-assets[ray]'")
@@ -50,7 +51,15 @@ def ray_addresses(*, has_dashboard: bool = True) -> Iterator[tuple[str, str]]:
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--num-cpus", "2"]
+    command = [
+        str(Path(sys.executable).with_name("ray")),
+        "start",
+        "--head",
+        "--num-cpus",
+        "2",
+        "--num-gpus",
+        str(n_gpus),
+    ]
     command += ["--port", str(ports[0]), "--dashboard-port", str(ports[1])]
     # Two clusters on one machine want the same port for the agent that starts jobs, and one of them gets none.
     command += ["--dashboard-agent-listen-port", str(ports[2])]
