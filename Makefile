@@ -23,8 +23,8 @@ test: install  ## the default test suite
 test-slow: install  ## the tests that build whole lakes, read all of ../shared/data, train or score real models
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or train or evaluation) and not ($(APART))"
 
-# What starts servers, clusters, browsers or kills processes; each test its own. SERVERS="-m s3" for some of them.
-SERVERS ?= -n 2 --dist loadfile -m "live or s3 or engines or browser or (crash and not slow)"
+# What starts servers, clusters, browsers or kills processes, the longest first. SERVERS="-m s3" for some of them.
+SERVERS ?= -n 2 --dist loadfile --no-loadscope-reorder -m "live or s3 or engines or browser or (crash and not slow)"
 test-servers: install .venv-swift/.installed $(VENV)/.browser  ## daemon and webserver, S3, Ray, a browser, kill -9 (10 times; MATHCODE_KILLS=50)
 	MATHCODE_SWIFT=$(abspath .venv-swift) MATHCODE_BROWSER=required $(BIN)/python -m pytest $(SERVERS) \
 	  $(addprefix mathcode_assets_tests/,live s3 crash engine browser defs/test_engines.py llm/test_vllm_on_ray.py)

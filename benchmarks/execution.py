@@ -11,7 +11,7 @@ is not counted: it happens once per batch. Wall-clock time; a ratio is formed wi
 busy for one as for the other, and the median of the rounds is printed.
 
 The kinds `trivial`, `NumPy` and `SymPy` are written by hand, each line another operation; `translated` is what the
-graph runs: programs that the translation by rules writes, drawn by seed from all of a folder of pages.
+graph runs: programs that the translation by rules writes, for pages of a folder, drawn by seed.
 
     python benchmarks/execution.py [--pages ../shared/data]
 """
@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import multiprocessing
 import random
 import statistics
@@ -40,7 +41,7 @@ from mathcode_assets.sources.listing import list_inputs
 from mathcode_assets.sources.raw_records import ReadLimits, Rejected
 
 SAMPLE = Path(__file__).parents[1] / "mathcode_assets" / "sample" / "data"
-N_TRANSLATED = 40
+N_PAGES, N_TRANSLATED = 500, 40
 KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "trivial": (
         100,
@@ -88,6 +89,9 @@ def main() -> None:
         context.Pool(n_workers, initializer=preload) as pool,
         ThreadPoolExecutor(n_workers) as threads,
     ):
+        # What does not end by itself would hold up the ways that have no limits.
+        ends = [done.status == "ok" for done in sandbox.run(Snippet(code=code) for code in kinds["translated"][1])]
+        kinds["translated"] = N_TRANSLATED, tuple(itertools.compress(kinds["translated"][1], ends))
         pool.map(run_here, [code for _, codes in kinds.values() for code in codes] * 2)
         ways: dict[str, Callable[[Sequence[str]], list[str]]] = {
             "mathcode": lambda codes: [done.stdout for done in sandbox.run(Snippet(code=code) for code in codes)],
@@ -105,15 +109,17 @@ def main() -> None:
 
 
 def translated_programs(folder: Path) -> tuple[str, ...]:
-    """Programs that the translation by rules writes for the pages of a folder, drawn by seed."""
-    programs: list[str] = []
+    """Programs that the translation by rules writes for the pages of a folder; pages and programs drawn by seed."""
+    chance = random.Random(0)
+    pages: list[str] = []
     for pattern in ("open_web_math/**/*.parquet", "cc_en/*.jsonl.zst"):
         for file in list_inputs(str(folder / pattern)):
             for record in raw_records(file, ReadLimits(), needed=(), present=[["text"]]):
                 if not isinstance(record, Rejected) and record.fields.get("text"):
-                    programs += (found.code for found in translate_passage(record.fields["text"]))
-    programs = sorted(set(programs))
-    return tuple(random.Random(0).sample(programs, min(N_TRANSLATED, len(programs))))
+                    pages.append(record.fields["text"])
+    some = chance.sample(pages, min(N_PAGES, len(pages)))
+    programs = sorted({found.code for page in some for found in translate_passage(page)})
+    return tuple(chance.sample(programs, min(N_TRANSLATED, len(programs))))
 
 
 def measured(
