@@ -140,7 +140,7 @@ def open_generator(
         else:
             cache = stack.enter_context(RequestCache(folder / "cache", max_attempts=config.limits.max_attempts))
             meter = Meter(cache=cache, budget=_budget_of(config))
-            generator = Cached(_model_of(config, meter, folder), meter)
+            generator = Cached(_model_of(config, meter, folder, stack), meter)
         yield OpenedGenerator(generator, meter, config.prices)
 
 
@@ -150,7 +150,7 @@ def _budget_of(config: GeneratorConfig) -> Budget | None:
     return Budget(price=config.budget_price, tokens=config.budget_tokens, prices=config.prices)
 
 
-def _model_of(config: GeneratorConfig, meter: Meter, folder: Path) -> Generator:
+def _model_of(config: GeneratorConfig, meter: Meter, folder: Path, stack: ExitStack) -> Generator:
     if config.generator == OPENAI:
         return OpenAICompatible(config.server, meter)
     if config.generator == BATCH:
@@ -160,7 +160,9 @@ def _model_of(config: GeneratorConfig, meter: Meter, folder: Path) -> Generator:
         model=config.engine.model or config.model,
         revision=config.engine.revision or config.model_revision,
     )
-    return VllmOffline(engine, meter, open_engine=VllmOnRay if engine.ray_address else None)
+    offline = VllmOffline(engine, meter, open_engine=VllmOnRay if engine.ray_address else None)
+    stack.callback(offline.close)
+    return offline
 
 
 def _replaying(path: Path, stack: ExitStack) -> tuple[Meter, Generator]:

@@ -63,6 +63,10 @@ class Engine(Protocol):
         """Answers in the order of the prompts."""
         ...
 
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
 
 @dataclass(slots=True)
 class VllmOffline:
@@ -100,6 +104,12 @@ class VllmOffline:
             for place, completion in self._answer(batch):
                 done[place] = completion
             yield from (completion for completion in done if completion is not None)
+
+    def close(self) -> None:
+        """Drop the engine, and with it what it holds; the next request opens another."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
 
     def _prompt(self, request: Request) -> list[int] | Completion:
         """The prompt's tokens, or the failure that it cannot be asked."""
@@ -203,6 +213,10 @@ class _Vllm:
             (first,) = output.outputs
             answers.append(Generated(first.text, first.finish_reason or "", len(first.token_ids)))
         return answers
+
+    def close(self) -> None:
+        """The model's processes and memory go with it."""
+        del self._llm
 
 
 def _sampling_of(request: Request) -> Any:

@@ -1,7 +1,7 @@
 """vLLM's engine in an actor on a Ray worker: the model is where the GPUs are; requests, budget and cache stay here.
 
 A worker that dies is replaced: the model is loaded again, and the batch that was under way is asked again. What was
-answered is in the request cache by then. The actor, and with it the GPUs, is given back when the engine is dropped.
+answered is in the request cache by then. The actor, and with it the GPUs, is given back by `close`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ class VllmOnRay:
         self._described = f"{config.model} on a worker with {n_gpus:g} GPUs of the Ray cluster at {config.ray_address}"
         hosted = self._ray.remote(num_gpus=n_gpus, max_restarts=RESTARTS, max_task_retries=RESTARTS)(_Hosted)
         self._actor = hosted.remote(config, opens)
-        self.max_model_len = self._answer(self._actor.max_model_len.remote(), config.ray_wait_s)
+        try:
+            self.max_model_len = self._answer(self._actor.max_model_len.remote(), config.ray_wait_s)
+        except BaseException:
+            self.close()  # else it waits for its GPUs on
+            raise
 
     def prompt_tokens(self, messages: Sequence[Message]) -> list[int]:
         """See `Engine`."""
@@ -43,6 +47,10 @@ class VllmOnRay:
     def generate(self, prompts: Sequence[list[int]], requests: Sequence[Request]) -> list[Generated]:
         """See `Engine`."""
         return self._answer(self._actor.generate.remote(prompts, requests))
+
+    def close(self) -> None:
+        """Give the worker and its GPUs back."""
+        self._ray.kill(self._actor)
 
     def _answer(self, reference: Any, timeout_s: float | None = None) -> Any:
         from ray import exceptions

@@ -54,6 +54,9 @@ class WordEngine:
             raise ValueError("no")
         return [Generated(f"re: {question}", "stop", 3) for question in questions]
 
+    def close(self) -> None:
+        self.n_opened -= 1
+
 
 def generate(engine: WordEngine, requests: list[Request], meter: Meter | None = None) -> list[Completion]:
     config = EngineConfig(micro_batch=4)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import importlib.util
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,9 @@ class Words:
             os.kill(os.getpid(), signal.SIGKILL)
         return [Generated(f"re: {question}", "stop", 3) for question in questions]
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def open_words(config: EngineConfig) -> Engine:
     return Words(Path(config.model))
@@ -78,10 +81,22 @@ def config(address: str, tmp_path: Path) -> EngineConfig:
     return EngineConfig(model=str(tmp_path), micro_batch=4, ray_address=address, ray_wait_s=60)
 
 
-def test_answers_are_those_of_an_engine_here(config: EngineConfig, tmp_path: Path) -> None:
+@pytest.fixture
+def opened() -> Iterator[Callable[[VllmOffline], VllmOffline]]:
+    """What a test opens is closed after it."""
+    with ExitStack() as stack:
+
+        def closed_later(offline: VllmOffline) -> VllmOffline:
+            stack.callback(offline.close)
+            return offline
+
+        yield closed_later
+
+
+def test_answers_are_those_of_an_engine_here(config: EngineConfig, opened: Callable) -> None:
     requests = [ask(f"question {n}") for n in range(9)]
     requests[2], requests[6] = ask("a cursed one"), ask("word " * 13)
-    there = VllmOffline(config, Meter(), open_engine=lambda config: VllmOnRay(config, open_words))
+    there = opened(VllmOffline(config, Meter(), open_engine=lambda config: VllmOnRay(config, open_words)))
     here = VllmOffline(config, Meter(), open_engine=open_words)
     answers = list(there.generate(requests))
     assert answers == list(here.generate(requests))
@@ -90,8 +105,8 @@ def test_answers_are_those_of_an_engine_here(config: EngineConfig, tmp_path: Pat
     assert answers[6].error.startswith(PROMPT_TOO_LONG)
 
 
-def test_a_worker_that_dies_is_replaced_and_asked_again(config: EngineConfig, tmp_path: Path) -> None:
-    there = VllmOffline(config, Meter(), open_engine=lambda config: VllmOnRay(config, open_words))
+def test_a_worker_that_dies_is_replaced_and_asked_again(config: EngineConfig, opened: Callable, tmp_path: Path) -> None:
+    there = opened(VllmOffline(config, Meter(), open_engine=lambda config: VllmOnRay(config, open_words)))
     answers = [answer.text for answer in there.generate([ask("one"), ask("a deadly one"), ask("three")])]
     assert (tmp_path / "died").exists()
     assert answers == ["re: one", "re: a deadly one", "re: three"]
@@ -103,9 +118,10 @@ def test_the_gpu_is_had_by_one_engine_and_given_back(config: EngineConfig) -> No
     with pytest.raises(RayUnreachable, match=r"on a worker with 1 GPUs of .*: not there within 1\.5 s"):
         VllmOnRay(impatient, open_words)
     assert first.max_model_len == 20
-    del first
-    gc.collect()
-    assert VllmOnRay(config, open_words).max_model_len == 20
+    first.close()
+    second = VllmOnRay(config, open_words)
+    assert second.max_model_len == 20
+    second.close()
 
 
 def test_more_gpus_than_there_are_is_told(config: EngineConfig) -> None:

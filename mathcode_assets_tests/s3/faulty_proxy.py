@@ -69,6 +69,7 @@ class FaultyProxy:
         requests: number by kind, also of those that were spoiled.
         given: number by kind and fault.
         sent_bytes: of request bodies that the store was given.
+        under_way: requests that came and are not answered yet, also those whose client is gone.
     """
 
     target: tuple[str, int]
@@ -77,6 +78,7 @@ class FaultyProxy:
     requests: Counter[str] = field(default_factory=Counter)
     given: Counter[tuple[str, str]] = field(default_factory=Counter)
     sent_bytes: int = 0
+    under_way: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client's connection."""
@@ -89,6 +91,13 @@ class FaultyProxy:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Pass one request on and its answer back; False where the connection ends."""
         head = await reader.readuntil(b"\r\n\r\n")
+        self.under_way += 1
+        try:
+            return await self._pass_on(head, reader, writer)
+        finally:
+            self.under_way -= 1
+
+    async def _pass_on(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         method, target = head.split(b" ", 2)[:2]
         headers = _headers(head)
         kind = kind_of(method.decode(), target.decode())

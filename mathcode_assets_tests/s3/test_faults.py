@@ -197,6 +197,7 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_or_the_new(
         os.kill(writer.pid, signal.SIGKILL)
     finally:
         writer.wait(WAIT_S)
+    wait_until(lambda: not faulty.under_way)  # what has left the writer is done without it
     table.verify()
     assert table.manifest().data_version == versions[1] or kind == "put"
     unfinished = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])

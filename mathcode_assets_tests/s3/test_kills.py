@@ -1,6 +1,6 @@
 """The graph with its lake on S3, killed with -9 again and again, ends with the bytes of an undisturbed local lake.
 
-Kills are placed by requests to the store, so that a slow machine dies at the same place as a fast one. Ten by default;
+Kills are placed by requests to the store, so that a slow machine dies at the same place as a fast one. Five by default;
 `MATHCODE_KILLS=50` for more, `MATHCODE_KILL_SEED` for others.
 """
 
@@ -23,9 +23,9 @@ from mathcode_assets_tests.s3.test_graph import on_disk, sha256
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
-N_KILLS = int(os.environ.get("MATHCODE_KILLS", "10"))
+N_KILLS = int(os.environ.get("MATHCODE_KILLS", "5"))
 SEED = int(os.environ.get("MATHCODE_KILL_SEED", "20"))
-KILLS_IN_A_CHAIN = max(10, N_KILLS // 4)
+KILLS_IN_A_CHAIN = max(5, N_KILLS // 4)
 # Of a drive that nobody disturbs, more or less: where it is wrong, kills are elsewhere and no worse.
 REQUESTS = 3_000
 LONGEST_LIFE = int(1.6 * REQUESTS / (KILLS_IN_A_CHAIN + 1))
