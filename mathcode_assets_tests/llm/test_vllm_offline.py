@@ -126,6 +126,17 @@ def test_a_budget_stops_between_batches_and_a_larger_one_goes_on(tmp_path: Path)
     assert n_sent + sum(map(len, engine.batches)) == 12
 
 
+def test_a_closed_engine_is_given_back_and_another_one_opened_when_needed() -> None:
+    engine = WordEngine()
+    offline = VllmOffline(EngineConfig(), Meter(), open_engine=engine.open)
+    offline.close()  # nothing was opened
+    for _ in range(2):
+        assert [answer.text for answer in offline.generate([ask("a b")])] == ["re: a b"]
+        assert engine.n_opened == 1
+        offline.close()
+        assert engine.n_opened == 0
+
+
 @pytest.mark.vllm
 @pytest.mark.skipif("MATHCODE_VLLM_MODEL" not in os.environ, reason="MATHCODE_VLLM_MODEL names no local model")
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed in this environment")
