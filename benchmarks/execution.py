@@ -62,7 +62,7 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
         ),
     ),
     "SymPy": (
-        20,
+        60,
         (
             "from sympy import *\nx = symbols('x')\nprint(integrate(x**3 - 2*x, (x, 0, 2)))",
             "from sympy import symbols, solve\nx = symbols('x')\nprint(solve(x**2 - 9*x + 20, x))",

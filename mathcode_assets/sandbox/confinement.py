@@ -12,12 +12,15 @@ import os
 import resource
 import signal
 import struct
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
 LIBC.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+# Keeps the interpreter's lock during the call, as a fork has to.
+_LOCKED_LIBC = ctypes.PyDLL(None, use_errno=True)
 
 CLONE_VM = 0x00000100
 CLONE_NEWNS = 0x00020000
@@ -57,6 +60,19 @@ def check(result: int, what: str) -> int:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
     return result
+
+
+def fork() -> int:
+    """`os.fork` without what it does for locks and other threads, where there are none: it dirties 170 pages.
+
+    Handlers of `os.register_at_fork` do not run; `random`'s, which takes a new seed, is made up for in `program.py`.
+
+    Raises:
+        OSError: no process can be made.
+    """
+    if threading.active_count() > 1:  # a preloaded module's
+        return os.fork()
+    return check(_LOCKED_LIBC.fork(), "fork")
 
 
 def landlock_abi() -> int:

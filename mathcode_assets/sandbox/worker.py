@@ -31,7 +31,7 @@ from mathcode_assets.sandbox import confinement, star_import
 from mathcode_assets.sandbox.octave import Octave, write_script
 from mathcode_assets.sandbox.program import FILE_NAME, open_standard_streams, run_snippet, seed_random
 from mathcode_assets.sandbox.scratch import is_too_full, remove_tree
-from mathcode_assets.sandbox.warming import settle, warm
+from mathcode_assets.sandbox.warming import collapse, settle, warm
 
 # Cheap modules that mathematical programs import.
 COMMON = """
@@ -58,8 +58,8 @@ def main() -> None:
     started = start_interpreters(config, controls)
     if started is None:
         return
-    control, octave = started
-    job = serve(control, lifeline, config)
+    control, octave, memory = started
+    job = serve(control, lifeline, config, memory)
     # Only in the child, each as near to the bottom of the stack as can be.
     if job is not None and octave is not None:
         octave.run()
@@ -67,10 +67,10 @@ def main() -> None:
         run_snippet(job)
 
 
-def start_interpreters(config: Config, controls: list[int]) -> tuple[socket.socket, Octave | None] | None:
+def start_interpreters(config: Config, controls: list[int]) -> tuple[socket.socket, Octave | None, list[int]] | None:
     """Import, fork the interpreters that build on this one, and say ready: in each of them.
 
-    Returns its control, and Octave where that is its language; None where it could not start.
+    Returns its control, Octave where that is its language, and where its memory is; None where it could not start.
     """
     place = 0
     while True:
@@ -84,7 +84,7 @@ def start_interpreters(config: Config, controls: list[int]) -> tuple[socket.sock
         except BaseException:
             send(control, {"unready": traceback.format_exc()})
             return None
-        settle()
+        memory = settle()
         forked = fork_heavier(config, place)
         if forked is None:
             break
@@ -93,7 +93,7 @@ def start_interpreters(config: Config, controls: list[int]) -> tuple[socket.sock
     for number in controls:
         os.close(number)
     send(control, {"ready": True})
-    return control, octave
+    return control, octave, memory
 
 
 def load(config: Config, place: int) -> Octave | None:
@@ -145,8 +145,9 @@ def prepare(config: Config) -> None:
     )
 
 
-def serve(control: socket.socket, lifeline: int, config: Config) -> str | None:
+def serve(control: socket.socket, lifeline: int, config: Config, memory: list[int]) -> str | None:
     """Answer requests. Returns None when the supervisor is gone, and in a child the source of its snippet."""
+    is_first = True
     poller = select.poll()
     poller.register(control, select.POLLIN)
     poller.register(lifeline, select.POLLIN)
@@ -159,6 +160,10 @@ def serve(control: socket.socket, lifeline: int, config: Config) -> str | None:
         message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 4)
         if not message:
             return None
+        if is_first:
+            # All interpreters are ready: the heavier ones have copies of their own by now of what they shared with us.
+            collapse(memory)
+            is_first = False
         source = run_one(control, lifeline, config, json.loads(message), fds)
         if source is not None:
             return source
@@ -170,7 +175,7 @@ def run_one(control: socket.socket, lifeline: int, config: Config, request: Conf
     if not config["namespaces"]:
         os.mkdir(request["scratch"], 0o700)  # noqa: PTH102
     parent = 0 if init else os.getpid()
-    child = os.fork()
+    child = confinement.fork()
     if child == 0:
         try:
             return confine(config, request, fds, parent)
