@@ -24,6 +24,7 @@ from mathcode_assets.defs.assets.sources import (
     warning_of,
 )
 from mathcode_assets.defs.automation import SECTION, AutomationSettings
+from mathcode_assets.defs.conditions_sensor import ConditionsSensor
 from mathcode_assets.defs.jobs import OBSERVE_JOBS
 from mathcode_assets.defs.resources import WorkspaceResource
 from mathcode_assets.defs.workspace import Workspace
@@ -55,8 +56,9 @@ def sensors(settings: AutomationSettings, reconcile: dg.JobDefinition) -> list[d
     return [
         *(_watch(source, settings) for source in WATCHED),
         _watch_settings(settings, reconcile),
-        dg.AutomationConditionSensorDefinition(
+        ConditionsSensor(
             CONDITIONS,
+            evaluate_anyway_s=settings.evaluate_anyway_s,
             target=dg.AssetSelection.all(),
             minimum_interval_seconds=settings.tick_every_s,
             # Runs of backfills have no check in them that is a step of its own, and the daemon looks at backfills

@@ -1,9 +1,9 @@
 """The gate of training under hundreds of random orders of events, judged by somebody who knows only what is true.
 
 The graph has the shape of the real one (shards filtered with a promoted model, cleaned of benchmarks, mixed,
-packed) and the checkpoint has the real condition. Nothing runs: events are reported, in any order, any
-number of them between two ticks. The judge keeps what each table was made of, and compares that with what is
-there. It knows no condition, no cursor and no event.
+packed), the checkpoint has the real condition, and the real sensor evaluates it. Nothing runs: events are reported,
+in any order, any number of them between two ticks. The judge keeps what each table was made of, and compares that
+with what is there. It knows no condition, no cursor and no event.
 
 Where a table is made and an input of it changes, both between the same two ticks, no condition can tell which
 came first, and training may be requested on what is stale. The asset then asks storage before it trains
@@ -13,13 +13,13 @@ and never on a check that is not passed.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -27,6 +27,7 @@ from dagster import DagsterEventType, DagsterRunStatus
 from dagster._core.definitions.freshness import FreshnessState
 
 from mathcode_assets.defs.automation import train_when
+from mathcode_assets.defs.conditions_sensor import ConditionsSensor
 from mathcode_assets_tests.defs.reported import (
     CHECK,
     Made,
@@ -88,6 +89,7 @@ DEFINITIONS = dg.Definitions(
     ],
     executor=dg.in_process_executor,
 )
+REPOSITORY = DEFINITIONS.get_repository_def()
 
 
 @dataclass
@@ -174,7 +176,8 @@ class Run:
         self.instance = instance
         self.random = random.Random(seed)
         self.world = World(ticks=1)
-        self.cursor: Any = None
+        self.sensor = ConditionsSensor("conditions", target=dg.AssetSelection.all(), evaluate_anyway_s=math.inf)
+        self.cursor: str | None = None
         self.order: list[str] = []
         self.n_untellable = 0
 
@@ -252,11 +255,13 @@ class Run:
     def tick(self) -> bool:
         """One evaluation; what it asks for is judged, and begun if storage permits it."""
         with partitions_read_once(self.instance):
-            result = dg.evaluate_automation_conditions(DEFINITIONS, instance=self.instance, cursor=self.cursor)
-        self.cursor = result.cursor
+            found = self.sensor.evaluate_tick(
+                dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=REPOSITORY)
+            )
+        self.cursor = found.cursor
         stale = self.world.look()
         self.world.ticks += 1
-        if result.total_requested == 0:
+        if not found.run_requests:
             return False
         assert self.world.training is None, "training was requested while it was under way"
         assert not self.world.unchecked(), f"training was requested on unchecked data: {self.world.unchecked()}"
