@@ -24,7 +24,7 @@ class AutomationSettings:
 
     list_every_s: between two looks of a sensor at its source. A listing of an object store costs a request a thousand
         files, and a partition is minutes to an hour of work, so some minutes more or less are nothing.
-    tick_every_s: between two evaluations of the conditions; Dagster's own default.
+    tick_every_s: between two ticks of the conditions; Dagster's own default.
     evaluate_anyway_s: after which they are evaluated also where nothing happened (`conditions_sensor.py`).
     reconcile_partitions: that one reconciliation asks for at most; the next one goes on.
     reconcile_after_s: what changed less long ago is left to the conditions, which may be about to ask for it.

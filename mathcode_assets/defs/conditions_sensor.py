@@ -1,7 +1,7 @@
 """The sensor that evaluates the conditions of all assets; where nothing happened, it only looks whether anything did.
 
-Evaluating thousands of nodes takes seconds at a thousand partitions, most of them spent on finding again what was found
-half a minute before. What the conditions go by changes with an event in Dagster's log (a table made, a check passed, a
+Evaluating their thousands of nodes takes two seconds and more, spent on finding again what was found half a minute
+before. What the conditions go by changes with an event in Dagster's log (a table made, a check passed, a
 run begun or ended, freshness lost) or with a backfill's state.
 """
 

@@ -89,7 +89,7 @@ def fill_gaps() -> None:
     """Occupy what is free between objects, about 1 MB, so that what a fork makes lies side by side on new pages.
 
     Else a SymPy snippet writes to 120 more of the shared pages, each of which is copied, and its own objects lie
-    scattered: together some 10 % of its time.
+    scattered: together some 5 % of its time.
     """
     for size in range(MIN_BLOCK, MAX_BLOCK + 1, ALIGNMENT):
         in_a_whole_pool = (POOL_BYTES - POOL_HEADER) // size
